@@ -1,0 +1,60 @@
+# Raw MIMIC tables and radiographs -> result tables, figures and report of the masked Siamese study.
+#   snakemake --cores all                     everything
+#   snakemake --cores all tables              the tables; never retrains what is there
+#   snakemake --cores all --configfile workflow/configs/demo.yaml
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/cohort.smk"
+include: "rules/features.smk"
+include: "rules/images.smk"
+include: "rules/pretrain.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    tables,
+    figures,
+    features,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.study.output,
+        TABLES,
+        FIGURES,
+
+
+rule tables:
+    input:
+        TABLES,
+
+
+rule figures:
+    input:
+        FIGURES,
+
+
+rule features:
+    input:
+        expand(rules.feature_set.output.table, feature_set=STUDY.feature_sets),
+
+
+onsuccess:
+    print(f"\nDone. Tables: {R}/tables/   figures: {R}/figures/   what is where: {R}/README.md")
+
+
+onerror:
+    print(failure_summary(log))

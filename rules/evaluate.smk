@@ -1,0 +1,33 @@
+# Encoders -> test predictions.
+# NEEDS  results/pretrain/<backbone>/<method>/seed<k>/encoder.safetensors, results/images/mimic-cxr/
+# MAKES  results/evaluate/linear/mimic-cxr/<backbone>/<method>/seed<k>/{predictions,runs}.parquet
+rule linear:
+    input:
+        encoder=rules.pretrain.output.encoder,
+        images=rules.cohort.output.images,
+        index=rules.image_index.output.index,
+    output:
+        predictions=ensure(
+            f"{R}/evaluate/linear/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}/predictions.parquet",
+            non_empty=True,
+        ),
+        runs=f"{R}/evaluate/linear/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}/runs.parquet",
+    log:
+        f"{LOGS}/evaluate/linear/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/evaluate/linear/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}.tsv"
+    params:
+        settings=as_json(STUDY.linear),
+        store=f"{R}/images/{DATASET}",
+        code=code_digest("evaluation.command"),
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+    message:
+        "Linear evaluation of {wildcards.backbone} {wildcards.method}, seed {wildcards.seed}"
+    shell:
+        "mmsn evaluate linear --encoder {input.encoder} --images {input.images} --store {params.store} "
+        "--settings {params.settings:q} --seed {wildcards.seed} --title '{wildcards.backbone} {wildcards.method}' "
+        "--output-predictions {output.predictions} --output-runs {output.runs} --threads {threads} --log {log}"

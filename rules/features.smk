@@ -1,0 +1,49 @@
+# EHR variables -> imputed -> one table a feature set.
+# NEEDS  results/cohort/mimic-cxr/images.parquet
+# MAKES  results/imputation/{variables.parquet,imputation.json}, results/features/<feature_set>.parquet
+rule impute:
+    input:
+        images=rules.cohort.output.images,
+    output:
+        variables=ensure(f"{R}/imputation/variables.parquet", non_empty=True),
+        report=f"{R}/imputation/imputation.json",
+    log:
+        f"{LOGS}/imputation.log",
+    benchmark:
+        f"{BENCHMARKS}/imputation.tsv"
+    params:
+        settings=as_json(STUDY.imputation),
+        variables=variables_json(STUDY.variables),
+        code=code_digest("ehr.command"),
+    threads: 8
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    message:
+        "Imputing missing views and positions with a random forest"
+    shell:
+        "mmsn ehr impute --images {input.images} --variables {params.variables:q} --settings {params.settings:q} "
+        "--output-variables {output.variables} --output-report {output.report} --threads {threads} --log {log}"
+
+
+rule feature_set:
+    input:
+        variables=rules.impute.output.variables,
+    output:
+        table=ensure(f"{R}/features/{{feature_set}}.parquet", non_empty=True),
+    log:
+        f"{LOGS}/features/{{feature_set}}.log",
+    benchmark:
+        f"{BENCHMARKS}/features/{{feature_set}}.tsv"
+    params:
+        variables=lambda wildcards: variables_json(STUDY.feature_sets[wildcards.feature_set]),
+        code=code_digest("ehr.codes"),
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=10,
+    message:
+        "Encoding feature set {wildcards.feature_set}"
+    localrule: True
+    shell:
+        "mmsn ehr encode --variables-table {input.variables} --variables {params.variables:q} "
+        "--output {output.table} --log {log}"

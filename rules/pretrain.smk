@@ -1,0 +1,36 @@
+# Pixels and feature tables -> one target encoder a backbone, method and seed.
+# NEEDS  results/images/mimic-cxr/, results/features/<feature_set>.parquet, results/cohort/mimic-cxr/images.parquet
+# MAKES  results/pretrain/<backbone>/<method>/seed<k>/{encoder.safetensors,history.parquet,resolved.yaml}
+rule pretrain:
+    input:
+        images=rules.cohort.output.images,
+        index=rules.image_index.output.index,
+        features=method_features,
+    output:
+        encoder=f"{R}/pretrain/{{backbone}}/{{method}}/seed{{seed}}/encoder.safetensors",
+        history=f"{R}/pretrain/{{backbone}}/{{method}}/seed{{seed}}/history.parquet",
+        resolved=f"{R}/pretrain/{{backbone}}/{{method}}/seed{{seed}}/resolved.yaml",
+    log:
+        f"{LOGS}/pretrain/{{backbone}}/{{method}}/seed{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pretrain/{{backbone}}/{{method}}/seed{{seed}}.tsv"
+    params:
+        backbone=lambda wildcards: as_json(STUDY.backbones[wildcards.backbone]),
+        settings=as_json(STUDY.pretrain),
+        store=f"{R}/images/{DATASET}",
+        features=lambda wildcards, input: f"--features {input.features}" if input.features else "",
+        # Not an output: Snakemake deletes outputs of a failed job, and this is what a stopped run goes on from.
+        checkpoint=f"{R}/pretrain/{{backbone}}/{{method}}/seed{{seed}}/unfinished.safetensors",
+        code=code_digest("training.command"),
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: 32000 * attempt,
+        runtime=lambda wildcards, attempt: 2880 * attempt,
+    message:
+        "Pretraining {wildcards.backbone} with {wildcards.method}, seed {wildcards.seed}"
+    shell:
+        "mmsn pretrain --method {wildcards.method} --backbone {params.backbone:q} --settings {params.settings:q} "
+        "--seed {wildcards.seed} --images {input.images} --store {params.store} {params.features} "
+        "--output-encoder {output.encoder} --output-history {output.history} --output-resolved {output.resolved} "
+        "--checkpoint {params.checkpoint} --threads {threads} --log {log}"

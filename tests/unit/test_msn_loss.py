@@ -1,0 +1,83 @@
+"""The masked Siamese loss agrees with lightly 1.4.21 and behaves as a loss over prototypes must."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmsn.images.masks import keep_indices
+from mmsn.models.msn_loss import entropy, msn_loss, sharpen, sinkhorn
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "msn_loss.json").read_text())
+
+
+def _tensor(values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("case", GOLDEN["cases"])
+def test_the_loss_equals_lightly(case):
+    result = msn_loss(
+        _tensor(case["anchors"]),
+        _tensor(case["targets"]),
+        _tensor(case["prototypes"]),
+        target_sharpening=case["sharpening"],
+        sinkhorn_iterations=case["iterations"],
+        mean_entropy_weight=case["weight"],
+    )
+    assert result.loss.item() == pytest.approx(case["loss"], rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("case", GOLDEN["cases"])
+def test_sharpening_and_sinkhorn_equal_lightly(case):
+    probabilities = _tensor(case["probabilities"])
+    torch.testing.assert_close(sharpen(probabilities, case["sharpening"]), _tensor(case["sharpened"]))
+    torch.testing.assert_close(sinkhorn(probabilities, case["iterations"]), _tensor(case["sinkhorn"]))
+
+
+@pytest.mark.parametrize("patches", [196, 36])
+def test_the_released_mask_keeps_as_many_tokens_as_lightly(patches):
+    kept = keep_indices(1, patches, 0.15, False, torch.Generator().manual_seed(0))
+    assert kept.shape[1] == GOLDEN["kept_tokens"][str(patches)]
+
+
+@given(st.integers(2, 8), st.integers(2, 12), st.integers(0, 2**31))
+def test_sinkhorn_caps_the_mass_of_a_prototype(images, prototypes, seed):
+    probabilities = torch.rand(images, prototypes, generator=torch.Generator().manual_seed(seed)).double()
+    balanced = sinkhorn(probabilities / probabilities.sum(dim=1, keepdim=True), 50)
+    torch.testing.assert_close(balanced.sum(dim=1), torch.ones(images).double())
+    assert balanced.sum(dim=0).max() == pytest.approx(images / prototypes, rel=1e-2)
+
+
+@given(st.integers(0, 2**31))
+def test_sharpening_lowers_entropy_and_keeps_the_order(seed):
+    probabilities = torch.rand(3, 9, generator=torch.Generator().manual_seed(seed)).softmax(dim=1)
+    sharpened = sharpen(probabilities, 0.25)
+    assert (entropy(sharpened) <= entropy(probabilities) + 1e-6).all()
+    assert torch.equal(sharpened.argsort(dim=1), probabilities.argsort(dim=1))
+
+
+def test_no_gradient_flows_into_the_targets():
+    anchors, targets, prototypes = (torch.randn(n, 4, requires_grad=True) for n in (6, 2, 5))
+    msn_loss(anchors, targets, prototypes).loss.backward()
+    assert targets.grad is None
+    assert anchors.grad is not None
+    assert prototypes.grad is not None
+
+
+def test_watched_quantities_stay_in_their_bounds():
+    torch.manual_seed(0)
+    result = msn_loss(torch.randn(20, 4), torch.randn(10, 4), torch.randn(7, 4))
+    assert 0 <= result.target_entropy <= math.log(7) + 1e-6
+    assert 0 <= result.anchor_entropy <= math.log(7) + 1e-6
+    assert 0 <= result.mean_entropy_loss <= math.log(7) + 1e-6
+    assert 1 <= result.used_prototypes <= 7
+
+
+def test_anchors_that_are_not_whole_views_are_refused():
+    with pytest.raises(ValueError, match="whole number of views"):
+        msn_loss(torch.randn(5, 4), torch.randn(2, 4), torch.randn(3, 4))

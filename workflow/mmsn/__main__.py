@@ -1,0 +1,5 @@
+"""`python -m mmsn` is `mmsn`."""
+
+from mmsn.cli import main
+
+main()

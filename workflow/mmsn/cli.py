@@ -1,0 +1,32 @@
+"""The command line: assembles the verbs of the stages, nothing else."""
+
+import typer
+
+from mmsn.cohort.command import app as cohort
+from mmsn.ehr.command import app as ehr
+from mmsn.evaluation.command import app as evaluate
+from mmsn.images.command import app as images
+from mmsn.reporting.command import app as report
+from mmsn.study_command import app as study
+from mmsn.synthetic.command import synth
+from mmsn.training.command import pretrain
+
+app = typer.Typer(
+    help="EHR-guided self-supervised pretraining for chest X-rays. The workflow calls these verbs; so can you.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(study, name="study")
+app.command("synth")(synth)
+app.add_typer(cohort, name="cohort")
+app.add_typer(ehr, name="ehr")
+app.add_typer(images, name="images")
+app.command("pretrain")(pretrain)
+app.add_typer(evaluate, name="evaluate")
+app.add_typer(report, name="report")
+
+
+def main() -> None:
+    """Entry point of `mmsn`."""
+    app()

@@ -1,0 +1,29 @@
+"""Which device a job computes on."""
+
+import os
+import platform
+
+import torch
+
+from mmsn.errors import UserError
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the first GPU that the job may see, else the CPU.
+
+    Raises:
+        UserError: when a device is asked for that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"--device {name}: torch sees no GPU here; use --device cpu or auto")
+    return device
+
+
+def describe(device: torch.device) -> str:
+    """The device's name for a run's record, e.g. `NVIDIA H100` or `x86_64, 2 threads`."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine() or os.name}, {torch.get_num_threads()} threads"

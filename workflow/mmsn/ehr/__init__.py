@@ -1,0 +1,1 @@
+"""EHR variables: imputed, encoded, one Parquet table per feature set."""

@@ -1,0 +1,74 @@
+"""The imputer and the encoder on whole tables."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mmsn.ehr.codes import Column, encode, label_codes, to_codes
+from mmsn.ehr.impute import Imputer
+from mmsn.ehr.settings import ImputationSettings, Variable
+from mmsn.errors import UserError
+
+
+def impute_table(
+    images: pa.Table, variables: Mapping[str, Variable], settings: ImputationSettings, threads: int
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Complete the variables of images.parquet.
+
+    Returns:
+        dicom_id and the variables as raw values, and a report of counts and hidden-cell accuracy.
+    """
+    unknown_predictors = set(settings.predictors) - set(variables)
+    if unknown_predictors:
+        raise UserError(
+            f"imputation.predictors: {sorted(unknown_predictors)[0]!r} is not a variable; known: {', '.join(variables)}"
+        )
+    columns = to_codes(images, variables)
+    fit_rows: NDArray[np.bool_] = np.ones(len(images), dtype=bool)
+    if settings.fit_on == "train":
+        fit_rows = images["split"].to_numpy(zero_copy_only=False) == "train"
+    imputer = Imputer(variables, settings, threads)
+    completed = imputer.complete(columns, fit_rows)
+    study = imputer.hidden_cell_study(columns, fit_rows)
+    report = {
+        "model": settings.model,
+        "fitted_on": settings.fit_on,
+        "images": len(images),
+        "variables": {n: _counts(variables[n], columns[n], completed[n], study.get(n, {})) for n in variables},
+    }
+    values = {name: _raw(completed[name], variables[name]) for name in variables}
+    return pa.table({"dicom_id": images["dicom_id"], **values}), report
+
+
+def encode_table(values: pa.Table, variables: Mapping[str, Variable]) -> pa.Table:
+    """One feature set: dicom_id and its float32 columns, in the order of `variables`."""
+    columns = to_codes(values, variables)
+    encoded: dict[str, pa.Array] = {}
+    for name, variable in variables.items():
+        matrix = encode(columns[name], name, variable)
+        encoded |= {column: pa.array(matrix[:, i]) for i, column in enumerate(variable.column_names(name))}
+    return pa.table({"dicom_id": values["dicom_id"], **encoded})
+
+
+def _raw(column: Column, variable: Variable) -> pa.Array:
+    if variable.kind == "continuous":
+        return pa.array(column, pa.float64(), from_pandas=True)
+    unknown = np.isnan(column)
+    codes = np.where(unknown, 0, column).astype(np.int64)
+    return pa.array(np.asarray(label_codes(variable), dtype=object)[codes], pa.string(), mask=unknown)
+
+
+def _counts(variable: Variable, raw: Column, completed: Column, study: Mapping[str, float]) -> dict[str, Any]:
+    outside = 0
+    if variable.range is not None:
+        outside = int(((raw < variable.range[0]) | (raw > variable.range[1])).sum())
+    unknown, left = int(np.isnan(raw).sum()), int(np.isnan(completed).sum())
+    return {
+        "unknown": unknown,
+        "imputed": unknown - left,
+        "outside_range": outside,
+        "hidden_cells": dict(study),
+    }

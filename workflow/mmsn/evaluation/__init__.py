@@ -1,0 +1,1 @@
+"""Frozen encoders judged: linear probes, predictions."""

@@ -1,0 +1,134 @@
+"""The linear protocol: several runs on one frozen encoder, sharing every augmented forward pass."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+
+from mmsn.console import logger, progress
+from mmsn.errors import UserError
+from mmsn.evaluation.data import LabelledImages
+from mmsn.evaluation.probe import Probe
+from mmsn.evaluation.settings import LinearSettings
+from mmsn.images.store import PixelStore
+from mmsn.images.views import TestTransform, TrainTransform
+from mmsn.models.vit import class_embedding
+from mmsn.randomness import generator
+from mmsn.statistics.metrics import auroc
+
+_TEST_BATCH = 256
+
+
+@dataclass(frozen=True)
+class LinearResult:
+    """The trained probes, the best of them on validation, and its test scores `[N, L]`."""
+
+    probes: tuple[Probe, ...]
+    chosen: Probe
+    test_scores: NDArray[np.float32]
+
+
+class LinearEvaluation:
+    """Trains the probes of one encoder.
+
+    Args:
+        encoder: frozen; its class token after the final norm is the embedding.
+        store: pixels.
+        splits: `train`, `validate`, `test`.
+        settings: of the protocol.
+        seed: of weights, order and augmentation.
+        device: to compute on.
+        description: what the progress bar says.
+    """
+
+    def __init__(
+        self,
+        encoder: VisionTransformer,
+        store: PixelStore,
+        splits: dict[str, LabelledImages],
+        settings: LinearSettings,
+        seed: int,
+        device: torch.device,
+        description: str,
+    ) -> None:
+        self.encoder = encoder.to(device).eval().requires_grad_(False)
+        self.store, self.splits, self.settings = store, splits, settings
+        self.seed, self.device, self.description = seed, device, description
+        self.train_view = TrainTransform(settings.views)
+        self.test_view = TestTransform(settings.views)
+
+    def run(self) -> LinearResult:
+        """Train every probe, choose the best on validation, score the test split."""
+        validation = self.embeddings(self.splits["validate"])
+        probes = [self._new_probe(index) for index in range(len(self.settings.runs))]
+        label = f"{self.description}: linear probes"
+        for epoch in progress(range(self.settings.max_epochs), label):
+            active = [probe for probe in probes if not probe.stopped]
+            if not active:
+                break
+            self._train_epoch(active, epoch)
+            for probe in active:
+                probe.close_epoch(self._validation_auroc(probe, validation))
+        chosen = max(probes, key=lambda probe: probe.best_auroc)
+        chosen.restore_best()
+        logger.info(
+            *("%s: best run %s, epoch %d of %d, validation AUROC %.4f", self.description, chosen.run.id),
+            *(chosen.best_epoch, chosen.epochs, chosen.best_auroc),
+        )
+        scores = chosen.scores(self.embeddings(self.splits["test"]))
+        return LinearResult(tuple(probes), chosen, scores.cpu().numpy())
+
+    @torch.no_grad()
+    def embeddings(self, images: LabelledImages) -> Tensor:
+        """Class tokens `[N, D]` of test views, in the order of `images`."""
+        chunks = []
+        for start in range(0, len(images), _TEST_BATCH):
+            pixels = self.store.batch(images.positions[start : start + _TEST_BATCH]).to(self.device)
+            chunks.append(class_embedding(self.encoder, self.test_view(pixels)))
+        return torch.cat(chunks)
+
+    def _new_probe(self, index: int) -> Probe:
+        run, labels = self.settings.runs[index], self.splits["train"].targets.shape[1]
+        return Probe(run, self.settings, self.encoder.embed_dim, labels, self.seed, self.device)
+
+    def _train_epoch(self, probes: list[Probe], epoch: int) -> None:
+        for features, targets in self._augmented(epoch):
+            for probe in probes:
+                probe.learn(features, targets)
+
+    def _augmented(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Embeddings `[B, D]` of augmented training images and their targets, in the epoch's order."""
+        images, size = self.splits["train"], self.settings.batch_size
+        order = torch.randperm(len(images), generator=generator("cpu", self.seed, "probe order", epoch)).numpy()
+        for step, start in enumerate(range(0, len(images), size)):
+            rows = order[start : start + size]
+            pixels = self.store.batch(images.positions[rows]).to(self.device)
+            draws = generator(self.device, self.seed, "probe views", epoch, step)
+            with torch.no_grad():
+                features = class_embedding(self.encoder, self.train_view(pixels, draws))
+            yield features, torch.from_numpy(images.targets[rows]).to(self.device)
+
+    def _validation_auroc(self, probe: Probe, features: Tensor) -> float:
+        scores = probe.scores(features).cpu().numpy()
+        return macro_auroc(self.splits["validate"].targets, scores)
+
+
+def macro_auroc(targets: NDArray[np.float32], scores: NDArray[np.float32]) -> float:
+    """Mean AUROC over the labels of `[N, L]` that have both classes; NaN targets are ignored.
+
+    Raises:
+        UserError: when no label has both.
+    """
+    values = []
+    for label in range(targets.shape[1]):
+        known = ~np.isnan(targets[:, label])
+        values.append(auroc(targets[known, label], scores[known, label]) if known.any() else np.nan)
+    if np.isnan(values).all():
+        raise UserError("no label has a positive and a negative among the validation images: enlarge that split")
+    return float(np.nanmean(values))
+
+

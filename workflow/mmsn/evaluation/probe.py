@@ -1,0 +1,79 @@
+"""One linear head with its own optimiser, schedule, early stop and best epoch."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmsn.evaluation.settings import LinearSettings, ProbeRun
+from mmsn.randomness import derived_seed
+
+
+def masked_bce(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross entropy of `[B, L]` logits, mean over the targets that are not NaN."""
+    known = ~targets.isnan()
+    loss = F.binary_cross_entropy_with_logits(logits, targets.nan_to_num(), reduction="none")
+    return (loss * known).sum() / known.sum().clamp_min(1)
+
+
+@dataclass
+class Probe:
+    """A linear head `[D] -> [L]` in training; it stops by itself and remembers its best epoch."""
+
+    run: ProbeRun
+    settings: LinearSettings
+    width: int
+    labels: int
+    seed: int
+    device: torch.device
+    best_auroc: float = -math.inf
+    best_epoch: int = 0
+    epochs: int = 0
+    stopped: bool = False
+    _waited: int = 0
+    _best: dict[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # the same first weights whether a run is trained alone or beside others
+        torch.manual_seed(derived_seed(self.seed, "probe", self.run.id))
+        self.head = nn.Linear(self.width, self.labels).to(self.device)
+        self.optimizer = torch.optim.Adam(self.head.parameters(), lr=self.run.learning_rate, weight_decay=0.0)
+        self.cosine = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=self.settings.max_epochs)
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimizer,
+            mode="max",
+            factor=self.settings.plateau_factor,
+            patience=self.settings.plateau_patience,
+        )
+
+    def learn(self, features: Tensor, targets: Tensor) -> None:
+        """One Adam step on features `[B, D]` and targets `[B, L]`."""
+        loss = masked_bce(self.head(features), targets)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+
+    def close_epoch(self, auroc: float) -> None:
+        """Step the schedule, keep the weights if `auroc` on validation is the best, stop if it has not risen."""
+        self.epochs += 1
+        improved = auroc > self.best_auroc + self.settings.min_delta
+        if auroc > self.best_auroc:
+            self.best_auroc, self.best_epoch = auroc, self.epochs
+            self._best = {name: value.detach().clone() for name, value in self.head.state_dict().items()}
+        self._waited = 0 if improved else self._waited + 1
+        if self.run.schedule == "plateau":
+            self.plateau.step(auroc)
+        else:
+            self.cosine.step()
+            self.stopped = self._waited >= self.settings.patience
+
+    @torch.no_grad()
+    def scores(self, features: Tensor) -> Tensor:
+        """Probabilities `[N, L]` for `[N, D]` with the weights as they are now."""
+        return torch.sigmoid(self.head(features))
+
+    def restore_best(self) -> None:
+        """Go back to the weights of the best epoch."""
+        self.head.load_state_dict(self._best)

@@ -1,0 +1,1 @@
+"""Models and loss functions: pure modules, no files, no configuration."""

@@ -1,0 +1,88 @@
+"""timm vision transformers, run on views of any size and on a subset of their patches."""
+
+import math
+
+import timm
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def create_encoder(architecture: str, options: dict[str, int | float | bool]) -> VisionTransformer:
+    """A timm vision transformer without a classification head, weights drawn from torch's global generator.
+
+    Args:
+        architecture: timm model name, for example `vit_small_patch16_224`.
+        options: further arguments of `timm.create_model`, for example `{"num_heads": 6}`.
+
+    Raises:
+        ValueError: when timm does not know the name, or the model is not a plain ViT with one class token.
+    """
+    try:
+        encoder = timm.create_model(architecture, pretrained=False, num_classes=0, **options)
+    except RuntimeError as error:
+        raise ValueError(f"timm has no model {architecture!r}: {error}") from None
+    if not isinstance(encoder, VisionTransformer) or encoder.num_prefix_tokens != 1 or encoder.cls_token is None:
+        raise ValueError(f"{architecture} is not a plain vision transformer with one class token")
+    return encoder
+
+
+def encode_tokens(encoder: VisionTransformer, images: Tensor, keep: Tensor | None = None) -> Tensor:
+    """Tokens after the final norm.
+
+    Patches that are not kept are dropped before the patch embedding, so they cost nothing.
+
+    Args:
+        encoder: a model of `create_encoder`.
+        images: `[B, 3, H, W]`, normalised; H and W multiples of the patch size.
+        keep: `[B, K]` token indices, 0 the class token (always at place 0), patches 1..N row by row. All when None.
+
+    Returns:
+        `[B, K, D]`, or `[B, N + 1, D]` when all are kept.
+    """
+    side = encoder.patch_embed.patch_size[0]
+    grid = (images.shape[-2] // side, images.shape[-1] // side)
+    positions = position_embedding(encoder.pos_embed, grid)
+    patches = patchify(images, side)
+    if keep is None:
+        embedded = embed_patches(encoder, patches) + positions[:, 1:]
+    else:
+        index = keep[:, 1:, None] - 1
+        kept = patches.gather(1, index.expand(-1, -1, patches.shape[-1]))
+        embedded = embed_patches(encoder, kept) + positions[0, 1:][index[..., 0]]
+    class_token = (encoder.cls_token + positions[:, :1]).expand(len(images), -1, -1)
+    tokens = torch.cat([class_token, embedded], dim=1)
+    return encoder.norm(encoder.blocks(encoder.norm_pre(encoder.pos_drop(tokens))))
+
+
+def class_embedding(encoder: VisionTransformer, images: Tensor, keep: Tensor | None = None) -> Tensor:
+    """The class token after the final norm, `[B, D]`; arguments as in `encode_tokens`."""
+    return encode_tokens(encoder, images, keep)[:, 0]
+
+
+def patchify(images: Tensor, side: int) -> Tensor:
+    """`[B, C, H, W]` -> `[B, N, C * side * side]`, patches row by row, as a convolution's weight is laid out."""
+    B, C, H, W = images.shape
+    if H % side or W % side:
+        raise ValueError(f"views of {H} x {W} are not a multiple of the patch size {side}")
+    grid = images.reshape(B, C, H // side, side, W // side, side)
+    return grid.permute(0, 2, 4, 1, 3, 5).reshape(B, (H // side) * (W // side), C * side * side)
+
+
+def embed_patches(encoder: VisionTransformer, patches: Tensor) -> Tensor:
+    """The patch embedding's convolution as a matrix product on `[B, K, C * side * side]` -> `[B, K, D]`."""
+    convolution = encoder.patch_embed.proj
+    assert isinstance(convolution, nn.Conv2d)
+    return encoder.patch_embed.norm(F.linear(patches, convolution.weight.flatten(1), convolution.bias))
+
+
+def position_embedding(positions: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Learned positions `[1, N + 1, D]` for another grid of patches, bicubic, as facebookresearch/msn does."""
+    count = positions.shape[1] - 1
+    own = math.isqrt(count)
+    if (own, own) == grid:
+        return positions
+    plane = positions[:, 1:].reshape(1, own, own, -1).permute(0, 3, 1, 2)
+    resized = F.interpolate(plane, size=grid, mode="bicubic", align_corners=False)
+    return torch.cat([positions[:, :1], resized.flatten(2).transpose(1, 2)], dim=1)

@@ -1,0 +1,51 @@
+"""The three presets of SPEC 3: one row a key, one column a preset.
+
+`released`: what the authors' code does. `paper` (the default): the paper's text, the released code where the text is
+silent, the obvious bugs not repeated. `corrected`: what we would run.
+"""
+
+from typing import Any, Final, Literal
+
+Preset = Literal["released", "paper", "corrected"]
+PRESETS: Final[tuple[Preset, ...]] = ("released", "paper", "corrected")
+
+ROWS: Final[dict[str, tuple[Any, Any, Any]]] = {
+    # key: (released, paper, corrected)
+    "imputation.model": ("regressor", "regressor", "classifier"),
+    "imputation.fit_on": ("all", "all", "train"),
+    "pretrain.rows": ("all", "train", "train"),
+    "pretrain.views": ({}, {}, {}),  # ViewSettings' own defaults: equal in all three
+    "pretrain.mask_ratio": (0.15, 0.15, 0.15),
+    "pretrain.mask_random": (True, True, True),
+    "pretrain.mask_focal": (True, True, True),
+    "pretrain.class_token_aware": (False, True, True),  # an off-by-one, so not repeated under `paper`
+    "pretrain.projection_width": (4, 4, 4),
+    "pretrain.ehr_width": (128, 128, 128),
+    "pretrain.separate_projection": (True, True, False),
+    "pretrain.prototypes": (1024, 1024, 64),  # corrected: no more prototypes than targets in a batch
+    "pretrain.trainable_prototypes": (False, True, True),
+    "pretrain.temperature": (0.1, 0.1, 0.1),
+    "pretrain.target_sharpening": (0.25, 0.25, 0.25),
+    "pretrain.sinkhorn_iterations": (3, 3, 3),
+    "pretrain.mean_entropy_weight": (1.0, 1.0, 1.0),
+    "pretrain.ema_momentum": (0.996, 0.996, 0.996),
+    "pretrain.ema_momentum_end": (0.996, 0.996, 0.996),
+    "pretrain.batch_size": (64, 64, 64),
+    "pretrain.epochs": (100, 100, 100),
+    "pretrain.learning_rate": (1e-4, 1e-4, 1e-4),
+    "pretrain.weight_decay": (1e-3, 1e-3, 1e-3),
+    "pretrain.decay_exclusions": (False, False, True),
+    "pretrain.schedule": ("cosine-per-epoch", "cosine-per-epoch", "cosine-per-step"),
+    "pretrain.warmup_epochs": (0, 0, 15),
+    "pretrain.clip_gradient": (0, 0, 0),
+    "pretrain.early_stop_patience": (0, 5, 5),
+    "pretrain.early_stop_min_delta": (1e-5, 1e-5, 1e-5),
+    "pretrain.precision": ("fp16", "fp16", "fp16"),
+}
+
+
+def preset_values(preset: Preset, section: str) -> dict[str, Any]:
+    """The keys of `section` (`pretrain`, `imputation`) as `preset` sets them."""
+    column = PRESETS.index(preset)
+    prefix = f"{section}."
+    return {key.removeprefix(prefix): row[column] for key, row in ROWS.items() if key.startswith(prefix)}

@@ -1,0 +1,91 @@
+"""Digests that decide what is stale: of the code behind a stage and of the files it reads.
+
+Snakemake compares rule parameters, not imported modules and not only dates. So a rule carries the digest of the modules
+its verb uses: a changed loss re-runs it, a touched file, a comment or a pulled branch does not.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+PACKAGE: Final = Path(__file__).parent
+# Modules through which nothing scientific passes: their values arrive as tracked parameters, or they only talk.
+PLUMBING: Final = frozenset({"cli", "console", "errors", "files", "provenance", "settings", "study"})
+
+
+def code_digest(module: str) -> str:
+    """Digest of a module of ours (`training.command`) and of every module of ours it imports, however deep.
+
+    Comments, docstrings and layout do not count. SQL files count whole, beside the package that holds them.
+    """
+    total = hashlib.sha256()
+    for path in sorted(_closure(module)):
+        total.update(f"{path.relative_to(PACKAGE)}:{_file_digest(path)}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def content_digest(paths: Iterable[Path]) -> str:
+    """SHA-256 over the bytes of several files, in the order given."""
+    total = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as opened:
+            total.update(hashlib.file_digest(opened, "sha256").digest())
+    return total.hexdigest()[:16]
+
+
+def _closure(module: str) -> frozenset[Path]:
+    found: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        path = _module_path(waiting.pop())
+        if path is None or path in found:
+            continue
+        found.add(path)
+        found.update(path.parent.glob("*.sql") if path.parent != PACKAGE else ())
+        waiting.extend(_imports(path))
+    return frozenset(found)
+
+
+def _module_path(module: str) -> Path | None:
+    """File of a module of ours, None for plumbing, settings modules and names that are not modules."""
+    name = module.split(".")
+    if name[-1] in PLUMBING:
+        return None
+    base = PACKAGE.joinpath(*name)
+    candidates = (base.with_suffix(".py"), base / "__init__.py")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mmsn":
+            base = (node.module or "").removeprefix("mmsn").lstrip(".")
+            names += [base] if base else []
+            names += [f"{base}.{alias.name}".lstrip(".") for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names += [a.name.removeprefix("mmsn.") for a in node.names if a.name.startswith("mmsn.")]
+    return tuple(names)
+
+
+@cache
+def _file_digest(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        text = ast.dump(_without_docstrings(ast.parse(text)))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [
+                statement
+                for statement in node.body
+                if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+            ]
+    return tree

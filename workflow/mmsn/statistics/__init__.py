@@ -1,0 +1,1 @@
+"""Metrics, resampling and tests: arrays in, arrays and tables out, no files (SPEC 4)."""

@@ -1,0 +1,148 @@
+"""DeLong's test of two models' AUROCs on the same images, with patients as clusters when asked."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.stats import norm, rankdata
+
+from mmsn.statistics.ranking import Flags, Floats, Integers, checked, why_not
+
+_COLUMNS = ("auroc_first", "auroc_second", "difference", "standard_error", "lo", "hi", "p")
+
+
+@dataclass(frozen=True)
+class DeLong:
+    """AUROC of both models; their difference, first minus second, with a normal interval and two-sided p."""
+
+    auroc_first: float
+    auroc_second: float
+    difference: float
+    standard_error: float
+    lo: float
+    hi: float
+    p: float
+    excluded: str
+    """Empty, or why standard error, interval and p are NaN."""
+
+
+def delong_test(
+    targets: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    patients: ArrayLike | None = None,
+    level: float = 0.95,
+) -> DeLong:
+    """Compare two models' AUROC for one label.
+
+    Without `patients` every image is taken as independent (DeLong et al. 1988, computed from midranks as in
+    Sun & Xu 2014). With them the components of a patient's images are summed first, and the covariance of a
+    patient's positive with the same patient's negative images is added (Obuchowski 1997): the right test
+    where patients have several images. One image a patient gives DeLong's result.
+
+    Two models that rank all pairs alike differ by 0 with p = 1. Where the variance is 0 although the AUROCs
+    differ (perfect against constant scores) the normal approximation has nothing to say and p is NaN.
+
+    Args:
+        targets: [N] of 0, 1, or NaN for an image to ignore.
+        first: [N] scores of the first model.
+        second: [N] scores of the second model.
+        patients: [N] patient of each image.
+        level: of the interval.
+    """
+    target, one = checked(targets, first)
+    _, other = checked(targets, second)
+    if target.ndim != 1:
+        raise ValueError(f"one label at a time: targets have shape {target.shape}, not [images]")
+    clusters = np.arange(target.size) if patients is None else np.asarray(patients)
+    if clusters.shape != target.shape:
+        raise ValueError(f"{clusters.shape} patients for {target.shape} targets")
+    known = ~np.isnan(target)
+    positive = target[known] == 1
+    reason = why_not(int(positive.sum()), int((~positive).sum()))
+    if reason:
+        return _undecided(float("nan"), float("nan"), reason)
+    return _compare(
+        positive, one[known], other[known], np.unique(clusters[known], return_inverse=True)[1], level
+    )
+
+
+def delong_per_label(
+    targets: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    labels: Sequence[str],
+    patients: ArrayLike | None = None,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """`delong_test` of every label of targets and scores [N, L].
+
+    Returns:
+        One row a label: label, auroc_first, auroc_second, difference, standard_error, lo, hi, p, excluded.
+    """
+    target, one = checked(targets, first, labels)
+    _, other = checked(targets, second, labels)
+    rows = [
+        {"label": label, **asdict(delong_test(target[:, k], one[:, k], other[:, k], patients, level))}
+        for k, label in enumerate(labels)
+    ]
+    return pd.DataFrame(rows, columns=["label", *_COLUMNS, "excluded"])
+
+
+def _compare(positive: Flags, first: Floats, second: Floats, patient: Integers, level: float) -> DeLong:
+    of_first, of_second = _components(positive, first), _components(positive, second)
+    auroc_first, auroc_second = float(of_first[positive].mean()), float(of_second[positive].mean())
+    components = of_first - of_second
+    difference = float(components[positive].mean())
+    if min(np.unique(patient[positive]).size, np.unique(patient[~positive]).size) < 2:
+        return _undecided(
+            auroc_first, auroc_second, "fewer than two patients with a positive or a negative image"
+        )
+    error = float(np.sqrt(max(_variance(positive, components, patient), 0.0)))
+    if error == 0:
+        if difference != 0:
+            return _undecided(auroc_first, auroc_second, "the estimated variance is zero")
+        return DeLong(auroc_first, auroc_second, 0.0, 0.0, 0.0, 0.0, 1.0, "")
+    margin = error * float(norm.ppf((1 + level) / 2))
+    p = 2 * float(norm.sf(abs(difference) / error))
+    return DeLong(
+        auroc_first, auroc_second, difference, error, difference - margin, difference + margin, p, ""
+    )
+
+
+def _components(positive: Flags, scores: Floats) -> Floats:
+    """Share of the other class that each image is on the right side of, ties one half: [N].
+
+    The rank among all images less the rank within the class counts the other class's images below: no pair is
+    looked at (Sun & Xu 2014, IEEE Signal Processing Letters 21:1389).
+    """
+    below = rankdata(scores)
+    below[positive] -= rankdata(scores[positive])
+    below[~positive] -= rankdata(scores[~positive])
+    right: Floats = np.where(positive, below / (~positive).sum(), 1 - below / positive.sum())
+    return right
+
+
+def _variance(positive: Flags, components: Floats, patient: Integers) -> float:
+    """Variance of the mean component (Obuchowski 1997, Biometrics 53:567, S10/M + S01/N + 2 S11/MN).
+
+    Linear in the components: given the difference of two models' components it is the variance of the
+    difference, V1 + V2 - 2 V12, without the cancellation.
+    """
+    centred = components - components[positive].mean()
+    patients = int(patient.max()) + 1
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    with_positive, with_negative = np.unique(patient[positive]).size, np.unique(patient[~positive]).size
+    of_positive = np.bincount(patient, centred * positive, patients)
+    of_negative = np.bincount(patient, centred * ~positive, patients)
+    s10 = with_positive / (with_positive - 1) / positives * (of_positive**2).sum()
+    s01 = with_negative / (with_negative - 1) / negatives * (of_negative**2).sum()
+    s11 = patients / (patients - 1) * (of_positive * of_negative).sum()
+    return float(s10 / positives + s01 / negatives + 2 * s11 / (positives * negatives))
+
+
+def _undecided(auroc_first: float, auroc_second: float, reason: str) -> DeLong:
+    nan = float("nan")
+    return DeLong(auroc_first, auroc_second, auroc_first - auroc_second, nan, nan, nan, nan, reason)

@@ -1,0 +1,85 @@
+"""Checked targets and scores, and the one sort by score that every metric starts from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Integers: TypeAlias = NDArray[np.int64]
+Counts: TypeAlias = NDArray[np.uint16]
+Flags: TypeAlias = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The n images with a known target, best score first; tied images form one group."""
+
+    order: Integers
+    """[n] rows of the images in the caller's arrays."""
+    positive: Flags
+    """[n] whether the image has the label."""
+    last: Flags
+    """[n] whether the image is the last of its group of equal scores."""
+
+
+def rank(targets: Floats, scores: Floats) -> Ranking:
+    """Sort one label's images [N] by descending score, leaving out those whose target is NaN (ignored)."""
+    known = np.flatnonzero(~np.isnan(targets))
+    order = known[np.argsort(-scores[known])]
+    ranked = scores[order]
+    last = np.ones(order.size, dtype=np.bool_)
+    last[:-1] = ranked[1:] != ranked[:-1]
+    return Ranking(order, targets[order] == 1, last)
+
+
+def checked(
+    targets: ArrayLike, scores: ArrayLike, labels: Sequence[str] | None = None
+) -> tuple[Floats, Floats]:
+    """Return targets and scores as float64 [N, L], or [N] for one label.
+
+    Widening float32 keeps ties and order, so nothing that depends on ranks changes.
+
+    Raises:
+        ValueError: shapes differ, a target is none of 0, 1, NaN, or a score is not finite; names the labels
+            and how many images.
+    """
+    target, score = np.asarray(targets, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    if target.shape != score.shape or target.ndim not in (1, 2):
+        raise ValueError(
+            f"targets {target.shape} and scores {score.shape} need one shape, [images] or [images, labels]"
+        )
+    if labels is not None and (target.ndim != 2 or len(labels) != target.shape[1]):
+        raise ValueError(f"{len(labels)} label names for targets of shape {target.shape}")
+    _refuse(~((target == 0) | (target == 1) | np.isnan(target)), "targets are none of 0, 1 and NaN", labels)
+    _refuse(~np.isfinite(score), "scores are not finite", labels)
+    return target, score
+
+
+def evaluable(targets: ArrayLike) -> Flags:
+    """Whether each label of targets [N, L] has a positive and a negative, so that its metrics exist: [L]."""
+    target = np.asarray(targets, dtype=np.float64)
+    both: Flags = (target == 1).any(axis=0) & (target == 0).any(axis=0)
+    return both
+
+
+def why_not(positives: int, negatives: int) -> str:
+    """Say why a label with these counts has no AUROC, or nothing when it has one."""
+    if positives + negatives == 0:
+        return "no image with a known target"
+    if positives == 0:
+        return "no positive image"
+    return "no negative image" if negatives == 0 else ""
+
+
+def _refuse(wrong: NDArray[Any], what: str, labels: Sequence[str] | None) -> None:
+    if not wrong.any():
+        return
+    if wrong.ndim == 1:
+        raise ValueError(f"{wrong.sum()} of {len(wrong)} {what}")
+    counts = wrong.sum(axis=0)
+    names = labels if labels is not None else [f"label {column}" for column in range(len(counts))]
+    found = ", ".join(f"{name}: {count}" for name, count in zip(names, counts, strict=True) if count)
+    raise ValueError(f"{what} ({found}, of {len(wrong)} images each)")

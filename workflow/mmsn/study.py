@@ -1,0 +1,190 @@
+"""Configuration -> one validated, frozen study: presets resolved, the grid of runs, stable names.
+
+Read at every start of the workflow, also on cluster nodes, so nothing heavy is imported here.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import Field, ValidationError, model_validator
+
+from mmsn.cohort.settings import CohortSettings
+from mmsn.config_errors import explain
+from mmsn.ehr.settings import ImputationSettings, Variable
+from mmsn.errors import UserError
+from mmsn.evaluation.settings import LinearSettings
+from mmsn.images.settings import ImageSettings
+from mmsn.methods import ALL_SETS, Method, parse_method
+from mmsn.presets import PRESETS, Preset, preset_values
+from mmsn.reporting.settings import StatisticsSettings
+from mmsn.settings import Section
+from mmsn.training.settings import BackboneSettings, PretrainSettings
+
+MIMIC_SHARDS: Final = tuple(f"p{prefix}" for prefix in range(10, 20))
+"""MIMIC-CXR's ten top folders: the first two digits of subject_id."""
+_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+_-]*")
+
+
+class DataPaths(Section):
+    """Where the data lie; relative paths start at the working directory. Nothing is ever downloaded."""
+
+    mimic_iv: Path | None = None
+    """MIMIC-IV: the folder that holds `hosp/` (2.x, 3.x) or `core/` (1.0), and `icu/`."""
+    mimic_cxr: Path | None = None
+    """MIMIC-CXR-JPG: the folder that holds `mimic-cxr-2.x.0-metadata.csv.gz` and `files/`."""
+    medfuse_validate: Path | None = None
+    """MedFuse's list of validation patients (only for `cohort.split: medfuse`)."""
+    medfuse_test: Path | None = None
+    """MedFuse's list of test patients (only for `cohort.split: medfuse`)."""
+
+
+class RunGrid(Section):
+    """Which models are pretrained and judged: backbones x methods x seeds."""
+
+    backbones: tuple[str, ...]
+    """Names from `backbones`."""
+    methods: tuple[str, ...]
+    """`msn`, `msn+ehr(<set>)`, `msn+ehr(*)` for every set, the controls `msn+g`, `msn+ehr(<set>, shuffled)`,
+    `msn+ehr(<set>, constant)`, and `random-init`."""
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
+    """Seeds of pretraining and evaluation."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model of the study."""
+
+    backbone: str
+    method: Method
+    seed: int
+
+    @property
+    def path(self) -> str:
+        """Its folder below a stage's results; also its stable name."""
+        return f"{self.backbone}/{self.method.id}/seed{self.seed}"
+
+
+class Study(Section):
+    """A whole study. Scientific values only: threads, memory, partitions belong to profiles."""
+
+    name: str
+    """Name shown in tables, figures and the report."""
+    note: str = ""
+    """A sentence about the data that stands under every table, e.g. that they are synthetic."""
+    preset: Preset = "paper"
+    """Where `pretrain` and `imputation` take the keys from that they do not set themselves."""
+    results: Path = Path("results")
+    """Folder of everything a run makes."""
+    data: DataPaths
+    cohort: CohortSettings
+    variables: dict[str, Variable]
+    """EHR variables by name."""
+    imputation: ImputationSettings
+    feature_sets: dict[str, tuple[str, ...]]
+    """Feature sets: variables in column order."""
+    images: ImageSettings
+    backbones: dict[str, BackboneSettings]
+    runs: RunGrid
+    pretrain: PretrainSettings
+    linear: LinearSettings
+    statistics: StatisticsSettings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        asked = values.get("preset", "paper")
+        preset = asked if asked in PRESETS else "paper"  # so that a wrong name is the only complaint
+        sections = ("imputation", "pretrain")
+        filled = {name: _overridden(preset_values(preset, name), values.get(name)) for name in sections}
+        return {**values, **filled}
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> "Study":
+        for name in (*self.feature_sets, *self.backbones, *self.variables):
+            _require(bool(_SAFE_NAME.fullmatch(name)), f"{name!r}: names are letters, digits, +, _ and -")
+        for name, variables in self.feature_sets.items():
+            for variable in variables:
+                _require_member(variable, self.variables, f"feature_sets.{name}", "variable")
+        for backbone in self.runs.backbones:
+            _require_member(backbone, self.backbones, "runs.backbones", "backbone")
+        for text in self.runs.methods:
+            chosen = parse_method(text).feature_set
+            if chosen not in (None, ALL_SETS):
+                _require_member(str(chosen), self.feature_sets, f"runs.methods {text}", "feature set")
+        return self
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """Methods in the order of the configuration, `*` written out, without repetition."""
+        expanded: dict[Method, None] = {}
+        for method in map(parse_method, self.runs.methods):
+            sets = self.feature_sets if method.feature_set == ALL_SETS else [method.feature_set]
+            expanded.update({Method(method.kind, name, method.control): None for name in sets})
+        return tuple(expanded)
+
+    @property
+    def grid(self) -> tuple[Run, ...]:
+        """Every run of the study."""
+        return tuple(
+            Run(backbone, method, seed)
+            for backbone in self.runs.backbones
+            for method in self.methods
+            for seed in self.runs.seeds
+        )
+
+    def columns(self, feature_set: str) -> tuple[str, ...]:
+        """Encoded columns of a feature set, in order."""
+        return tuple(
+            column
+            for variable in self.feature_sets[feature_set]
+            for column in self.variables[variable].column_names(variable)
+        )
+
+
+def load_study(config: Mapping[str, Any]) -> Study:
+    """Validate a configuration as Snakemake merged it.
+
+    Raises:
+        UserError: one line with the key, the value and what is allowed.
+    """
+    try:
+        return Study.model_validate(dict(config))
+    except ValidationError as error:
+        raise UserError(explain(error, Study)) from None
+
+
+def check_data(study: Study) -> None:
+    """Raise `UserError` unless the folders that the study names exist."""
+    _require_path(study.data.mimic_iv, "data.mimic_iv", "the folder of MIMIC-IV")
+    _require_path(study.data.mimic_cxr, "data.mimic_cxr", "the folder of MIMIC-CXR-JPG")
+    if study.cohort.split == "medfuse":
+        use = "MedFuse's patient list; without the lists choose cohort.split: official"
+        _require_path(study.data.medfuse_validate, "data.medfuse_validate", use)
+        _require_path(study.data.medfuse_test, "data.medfuse_test", use)
+
+
+def _overridden(preset: dict[str, Any], overrides: Any) -> Any:
+    if overrides is None:
+        return preset
+    return {**preset, **overrides} if isinstance(overrides, dict) else overrides
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _require_member(name: str, known: Mapping[str, Any], key: str, what: str) -> None:
+    _require(name in known, f"{key}: {name!r} is not a known {what}; known: {', '.join(known)}")
+
+
+def _require_path(path: Path | None, key: str, use: str) -> None:
+    if path is None:
+        raise UserError(f"{key} is not set: give {use} in config.yaml, or try the embedded data with `make demo`")
+    if not path.exists():
+        raise UserError(f"{key}: {path} does not exist: give {use}, or try the embedded data with `make demo`")
