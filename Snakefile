@@ -1,5 +1,6 @@
 # Raw MIMIC tables and radiographs -> result tables, figures and report of the masked Siamese study.
 #   snakemake --cores all                     everything
+#   snakemake --cores all counts              the cohort's counts beside the published ones
 #   snakemake --cores all tables              the tables; never retrains what is there
 #   snakemake --cores all --configfile workflow/configs/demo.yaml
 from snakemake.utils import min_version
@@ -24,9 +25,10 @@ include: "rules/report.smk"
 
 localrules:
     all,
+    counts,
+    features,
     tables,
     figures,
-    features,
 
 
 rule all:
@@ -35,6 +37,11 @@ rule all:
         rules.study.output,
         TABLES,
         FIGURES,
+
+
+rule counts:
+    input:
+        rules.cohort_table.output,
 
 
 rule tables:

@@ -10,7 +10,7 @@ VARIABLE_SQL = {
 rule cohort:
     input:
         # Dates of raw tables say nothing (a copy has new ones): their content is a parameter.
-        tables=[ancient(str(path)) for path in RAW.paths()],
+        tables=[ancient(str(path)) for path in RAW.paths],
     output:
         images=ensure(f"{R}/cohort/{DATASET}/images.parquet", non_empty=True),
         exclusions=f"{R}/cohort/{DATASET}/exclusions.parquet",
@@ -29,7 +29,7 @@ rule cohort:
         ),
         mimic_iv=STUDY.data.mimic_iv,
         mimic_cxr=STUDY.data.mimic_cxr,
-        content=content_digest([*RAW.paths(), *map(Path, VARIABLE_SQL.values())]),
+        content=content_digest([*RAW.paths, *map(Path, VARIABLE_SQL.values())]),
         code=code_digest("cohort.command"),
     threads: 4
     resources:

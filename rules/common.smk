@@ -3,11 +3,8 @@
 import json
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
 
 from mmsn.cohort.sources import find_tables
 from mmsn.errors import UserError
@@ -33,7 +30,7 @@ def validated(config):
             study.data.medfuse_test,
         )
     except UserError as error:
-        raise WorkflowError(str(error)) from None
+        sys.exit(f"error: {error}")  # a WorkflowError would bury the line between a header and a traceback
 
 
 STUDY, RAW = validated(config)
@@ -68,13 +65,19 @@ def method_features(wildcards):
     return f"{R}/features/{feature_set}.parquet" if feature_set else []
 
 
-def failure_summary(snakemake_log):
-    """Which logs to read after a failure: the last lines that a user sees."""
-    text = Path(snakemake_log).read_text(encoding="utf-8", errors="replace")
+def failure_summary(snakemake_logs):
+    """What failed, why, and which logs to read: the last lines that a user sees."""
+    text = "".join(Path(name).read_text(encoding="utf-8", errors="replace") for name in snakemake_logs)
     logs = dict.fromkeys(re.findall(r"^\s+log: (\S+)", text, flags=re.MULTILINE))
-    failed = [name for name in logs if Path(name).exists() and "error" in Path(name).read_text()]
-    named = "\n".join(f"  {name}" for name in failed or logs)
-    return f"\nStopped. Finished results are kept; the same command goes on from here. Read:\n{named or snakemake_log}"
+    lines = [f"  {name}{last_error(Path(name))}" for name in logs]
+    return "\n".join(["\nStopped. Finished results are kept; the same command goes on from here. Read:", *lines])
+
+
+def last_error(log):
+    """The last error in a job's log, for the summary; nothing when there is none."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    errors = [line.partition(" ERROR ")[2] for line in lines if " ERROR " in line]
+    return f"\n    {errors[-1]}" if errors else ""
 
 
 rule study:

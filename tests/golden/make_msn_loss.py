@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-np.float_ = np.float64  # type: ignore[attr-defined]  # lightly 1.4.21 imports a name that NumPy 2 dropped
+setattr(np, "float_", np.float64)  # noqa: B010  (lightly 1.4.21 imports a name that NumPy 2 dropped)
 
 import torch  # noqa: E402
 from lightly.loss import msn_loss  # noqa: E402

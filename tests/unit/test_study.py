@@ -42,8 +42,21 @@ def test_the_full_study_is_thirteen_sets_and_controls_on_two_backbones(config):
 
 @pytest.mark.parametrize(
     ("feature_set", "dimension"),
-    [("sex", 2), ("age", 1), ("view", 4), ("pos", 2), ("mort", 2), ("icu", 2), ("D", 3), ("SM", 6), ("SI", 4)]
-    + [("D+SM", 9), ("D+SI", 7), ("SM+SI", 10), ("D+SM+SI", 13)],
+    {
+        "sex": 2,
+        "age": 1,
+        "view": 4,
+        "pos": 2,
+        "mort": 2,
+        "icu": 2,
+        "D": 3,
+        "SM": 6,
+        "SI": 4,
+        "D+SM": 9,
+        "D+SI": 7,
+        "SM+SI": 10,
+        "D+SM+SI": 13,
+    }.items(),
 )
 def test_feature_sets_have_the_papers_dimensions(config, feature_set, dimension):
     assert len(load_study(config).columns(feature_set)) == dimension

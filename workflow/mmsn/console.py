@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,7 +39,7 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
     if sys.stderr.isatty():
         yield from tqdm(items, desc=description, total=total, mininterval=0.5, leave=False)
         return
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     start = last = time.monotonic()
     for done, item in enumerate(items):

@@ -31,7 +31,7 @@ def load_encoder(path: Path) -> VisionTransformer:
         with safe_open(path, framework="pt") as opened:
             metadata = opened.metadata() or {}
         backbone = BackboneSettings(**json.loads(metadata["backbone"]))
-        encoder = create_encoder(backbone.architecture, dict(backbone.options))
+        encoder = create_encoder(backbone.architecture, backbone.options)
         encoder.load_state_dict(load_file(path))
     except (SafetensorError, KeyError, RuntimeError) as error:
         raise UserError(f"{path}: not an encoder of this project ({error}); delete it to pretrain again") from None

@@ -29,6 +29,11 @@ class Method:
         return ".".join(part for part in (self.kind, self.feature_set, self.control) if part)
 
     @property
+    def is_trained(self) -> bool:
+        """False for a random initialisation, which is judged as it was drawn."""
+        return self.kind != "random-init"
+
+    @property
     def title(self) -> str:
         """Name in tables and figures."""
         if self.feature_set is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 PACKAGE: Final = Path(__file__).parent
+DATA: Final = ("*.sql", "*.j2", "*.csv")  # what a package carries beside its modules
 # Modules through which nothing scientific passes: their values arrive as tracked parameters, or they only talk.
 PLUMBING: Final = frozenset({"cli", "console", "errors", "files", "provenance", "settings", "study"})
 
@@ -19,7 +20,7 @@ PLUMBING: Final = frozenset({"cli", "console", "errors", "files", "provenance", 
 def code_digest(module: str) -> str:
     """Digest of a module of ours (`training.command`) and of every module of ours it imports, however deep.
 
-    Comments, docstrings and layout do not count. SQL files count whole, beside the package that holds them.
+    Comments, docstrings and layout do not count. SQL files, templates and tables count whole, with the package that holds them.
     """
     total = hashlib.sha256()
     for path in sorted(_closure(module)):
@@ -44,7 +45,7 @@ def _closure(module: str) -> frozenset[Path]:
         if path is None or path in found:
             continue
         found.add(path)
-        found.update(path.parent.glob("*.sql") if path.parent != PACKAGE else ())
+        found.update(file for ending in DATA for file in path.parent.rglob(ending) if path.parent != PACKAGE)
         waiting.extend(_imports(path))
     return frozenset(found)
 

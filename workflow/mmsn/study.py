@@ -98,7 +98,7 @@ class Study(Section):
         if not isinstance(values, dict):
             return values
         asked = values.get("preset", "paper")
-        preset = asked if asked in PRESETS else "paper"  # so that a wrong name is the only complaint
+        preset: Preset = asked if asked in PRESETS else "paper"  # so that a wrong name is the only complaint
         sections = ("imputation", "pretrain")
         filled = {name: _overridden(preset_values(preset, name), values.get(name)) for name in sections}
         return {**values, **filled}

@@ -35,6 +35,7 @@ def linear(
         import torch
 
         from mmsn.devices import pick_device
+        from mmsn.encoder_file import load_encoder
         from mmsn.evaluation.data import load_split
         from mmsn.evaluation.linear import LinearEvaluation
         from mmsn.evaluation.settings import LinearSettings
@@ -42,15 +43,12 @@ def linear(
         from mmsn.files import read_table, write_table
         from mmsn.images.store import PixelStore
         from mmsn.provenance import content_digest
-        from mmsn.encoder_file import load_encoder
 
         torch.set_num_threads(threads)
         chosen = LinearSettings.model_validate_json(settings)
         pixels = PixelStore(store)
         splits = {name: load_split(images, pixels, name) for name in ("train", "validate", "test")}
-        evaluation = LinearEvaluation(
-            load_encoder(encoder), pixels, splits, chosen, seed, pick_device(device), title
-        )
+        evaluation = LinearEvaluation(load_encoder(encoder), pixels, splits, chosen, seed, pick_device(device), title)
         result = evaluation.run()
         cohort_metadata = read_table(images, ["split"]).schema.metadata or {}
         metadata = {

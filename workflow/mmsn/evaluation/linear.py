@@ -130,5 +130,3 @@ def macro_auroc(targets: NDArray[np.float32], scores: NDArray[np.float32]) -> fl
     if np.isnan(values).all():
         raise UserError("no label has a positive and a negative among the validation images: enlarge that split")
     return float(np.nanmean(values))
-
-

@@ -1,6 +1,8 @@
 """timm vision transformers, run on views of any size and on a subset of their patches."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import timm
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def create_encoder(architecture: str, options: dict[str, int | float | bool]) -> VisionTransformer:
+def create_encoder(architecture: str, options: Mapping[str, Any]) -> VisionTransformer:
     """A timm vision transformer without a classification head, weights drawn from torch's global generator.
 
     Args:
@@ -23,7 +25,7 @@ def create_encoder(architecture: str, options: dict[str, int | float | bool]) ->
         encoder = timm.create_model(architecture, pretrained=False, num_classes=0, **options)
     except RuntimeError as error:
         raise ValueError(f"timm has no model {architecture!r}: {error}") from None
-    if not isinstance(encoder, VisionTransformer) or encoder.num_prefix_tokens != 1 or encoder.cls_token is None:
+    if not isinstance(encoder, VisionTransformer) or encoder.num_prefix_tokens != 1 or encoder.pos_embed is None:
         raise ValueError(f"{architecture} is not a plain vision transformer with one class token")
     return encoder
 
@@ -43,6 +45,7 @@ def encode_tokens(encoder: VisionTransformer, images: Tensor, keep: Tensor | Non
     """
     side = encoder.patch_embed.patch_size[0]
     grid = (images.shape[-2] // side, images.shape[-1] // side)
+    assert encoder.pos_embed is not None and encoder.cls_token is not None  # as create_encoder made sure
     positions = position_embedding(encoder.pos_embed, grid)
     patches = patchify(images, side)
     if keep is None:

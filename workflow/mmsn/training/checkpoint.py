@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -63,9 +62,7 @@ def load_checkpoint(path: Path, fingerprint: str) -> Checkpoint | None:
 def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer) -> None:
     """Put a checkpoint's tensors back into a model and an optimiser of the same shape."""
     prefix = "model."
-    model.load_state_dict(
-        {n.removeprefix(prefix): t for n, t in checkpoint.tensors.items() if n.startswith(prefix)}
-    )
+    model.load_state_dict({n.removeprefix(prefix): t for n, t in checkpoint.tensors.items() if n.startswith(prefix)})
     whole = optimizer.state_dict()
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in checkpoint.tensors.items():
@@ -78,8 +75,3 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer) -> N
 def remove_checkpoint(path: Path) -> None:
     """Delete a checkpoint that is no longer needed."""
     path.unlink(missing_ok=True)
-
-
-def scaler_state(scaler: torch.amp.GradScaler) -> dict[str, Any]:
-    """A gradient scaler's state as JSON."""
-    return dict(scaler.state_dict())

@@ -30,12 +30,9 @@ def pretrain(
     def work() -> None:
         from mmsn.training.run import PretrainFiles, run_pretraining
 
-        files = PretrainFiles(
-            images, features, store, output_encoder, output_history, output_resolved, checkpoint
-        )
+        files = PretrainFiles(images, features, store, output_encoder, output_history, output_resolved, checkpoint)
         run_pretraining(
             files, method, backbone, settings, seed, 60 * checkpoint_minutes, threads=threads, device=device
         )
 
     raise typer.Exit(console.run(work, log))
-

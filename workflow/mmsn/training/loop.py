@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
 
 from mmsn.console import logger, progress
 from mmsn.errors import StoppedBySignal, UserError
@@ -86,7 +87,7 @@ class Pretraining:
         self.step_of = MsnStep(model, settings)
         self.optimizer = create_optimizer(model, settings, self.device)
         on_gpu = self.device.type == "cuda"
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=on_gpu and settings.precision == "fp16")
+        self.scaler = GradScaler(self.device.type, enabled=on_gpu and settings.precision == "fp16")
         self.steps_per_epoch = len(data) // settings.batch_size
         self.standing = self._taken_up()
         self._stop_requested = False
@@ -145,7 +146,7 @@ class Pretraining:
 
     def _count(self, result: MsnLoss, gradient_norm: float) -> None:
         sums = self.standing.sums
-        values = {name: float(getattr(result, name)) for name in WATCHED} | {"gradient_norm": gradient_norm}
+        values = {name: float(getattr(result, name).detach()) for name in WATCHED} | {"gradient_norm": gradient_norm}
         for name, value in values.items():
             sums[name] = sums.get(name, 0.0) + value
 

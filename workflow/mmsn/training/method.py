@@ -19,7 +19,7 @@ def create_model(
 ) -> MaskedSiameseNetwork:
     """A freshly initialised network; with the same seed every method starts from the same encoder."""
     torch.manual_seed(derived_seed(seed, "weights"))
-    encoder = create_encoder(backbone.architecture, dict(backbone.options))
+    encoder = create_encoder(backbone.architecture, backbone.options)
     width = encoder.embed_dim
     fusion = None
     if method.kind in ("msn+g", "msn+ehr"):
@@ -69,6 +69,4 @@ class MsnStep:
         if not masked or self.settings.mask_ratio == 0:
             return None
         patches = (images.shape[-1] // self.patch) * (images.shape[-2] // self.patch)
-        return keep_indices(
-            len(images), patches, self.settings.mask_ratio, self.settings.class_token_aware, generator
-        )
+        return keep_indices(len(images), patches, self.settings.mask_ratio, self.settings.class_token_aware, generator)

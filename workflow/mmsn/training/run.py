@@ -13,13 +13,13 @@ import yaml
 
 from mmsn.console import logger
 from mmsn.devices import describe, pick_device
+from mmsn.encoder_file import save_encoder
 from mmsn.files import write_table, write_text
 from mmsn.images.store import PixelStore
 from mmsn.methods import Method, method_from_id
 from mmsn.provenance import code_digest, content_digest
 from mmsn.training.checkpoint import remove_checkpoint
 from mmsn.training.data import PretrainData, load_data
-from mmsn.encoder_file import save_encoder
 from mmsn.training.loop import CheckpointPolicy, Pretraining
 from mmsn.training.method import create_model
 from mmsn.training.settings import BackboneSettings, PretrainSettings
@@ -77,8 +77,10 @@ def run_pretraining(
     model = create_model(method, backbone, settings, columns, seed).to(where)
     started = time.monotonic()
     history: list[dict[str, float]] = []
-    if method.kind != "random-init":
-        policy = CheckpointPolicy(files.checkpoint, _fingerprint(files, method, backbone, settings, seed), checkpoint_seconds)
+    if method.is_trained:
+        policy = CheckpointPolicy(
+            files.checkpoint, _fingerprint(files, method, backbone, settings, seed), checkpoint_seconds
+        )
         title = f"{backbone.title} {method.title}"
         history = Pretraining(model, data, settings, seed, policy, title).run()
     save_encoder(files.encoder, model.target_encoder, backbone, method_id)

@@ -19,7 +19,7 @@ class BackboneSettings(Section):
     """Name in tables and figures."""
     architecture: str
     """timm model name."""
-    options: dict[str, int | float | bool] = {}
+    options: dict[str, int | float | bool] = Field(default_factory=dict)
     """Arguments that `timm.create_model` takes beside the name."""
 
 

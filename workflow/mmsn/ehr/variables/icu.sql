@@ -5,8 +5,8 @@ SELECT
     study_moment.dicom_id,
     CASE
         WHEN study_moment.linked_at IS NULL THEN NULL
-        WHEN icu_cover.dicom_id IS NOT NULL THEN 'icu'
+        WHEN icu_cover.image IS NOT NULL THEN 'icu'
         ELSE 'not_icu'
     END AS value
 FROM study_moment
-LEFT JOIN icu_cover ON icu_cover.dicom_id = study_moment.dicom_id
+LEFT JOIN icu_cover ON icu_cover.image = study_moment.image

@@ -10,4 +10,4 @@ SELECT
         ELSE 'alive'
     END AS value
 FROM study_moment
-LEFT JOIN admission_cover USING (dicom_id)
+LEFT JOIN admission_cover USING (image)

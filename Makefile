@@ -1,0 +1,59 @@
+# make demo | test | lint | bench: each sets up what it needs on a fresh machine with Python 3.11 and pip.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+CORES ?= all
+DEMO := data/demo
+DEMO_RUN := $(BIN)/snakemake --cores $(CORES) --configfile workflow/configs/demo.yaml
+export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
+
+.PHONY: help setup demo test lint bench clean-demo
+
+help:
+	@echo "make demo    the whole study on embedded synthetic data; ends by naming the report to open"
+	@echo "make test    the tests"
+	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
+	@echo "make bench   speed beside the released way of doing it"
+
+setup: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "error: Python 3.11 or newer not found; name yours: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "Setting up .venv from requirements.lock (about 6 GB, most of it torch; a few minutes, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: .venv/installed
+	@$(BIN)/mmsn synth --output $(DEMO) --patients 240 --side 144 --seed 1 --workers 2
+	@$(DEMO_RUN)
+	@[ results/demo/report.html -nt results/demo/tables/linear_mimic-cxr_vit-demo.html ] || \
+		$(DEMO_RUN) --report results/demo/report.html --quiet all
+	@echo
+	@echo "Open the report:  results/demo/report.html"
+	@echo "The main table:   results/demo/tables/linear_mimic-cxr_vit-demo.md  (.csv, .tex, .html beside it)"
+	@echo "Which file is what: results/README.md"
+
+test: .venv/installed
+	@$(BIN)/python -m pytest $(PYTEST)
+	@$(MAKE) --no-print-directory lint
+
+lint: .venv/installed
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/snakefmt --check --quiet Snakefile rules
+	@$(BIN)/mmsn synth --output data/lint --patients 40 --tables-only --seed 0 2>/dev/null
+	@$(BIN)/snakemake --lint --configfile workflow/configs/demo.yaml --config 'data={"mimic_iv": "data/lint/mimic-iv", "mimic_cxr": "data/lint/mimic-cxr-jpg"}' results=data/lint/results
+
+bench: .venv/installed
+	@$(BIN)/python benchmarks/cohort_join.py
+	@$(BIN)/python benchmarks/bootstrap.py
+	@$(BIN)/python benchmarks/views.py
+	@$(BIN)/python benchmarks/decode.py
+
+clean-demo:
+	@rm -rf $(DEMO) results/demo

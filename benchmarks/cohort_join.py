@@ -1,0 +1,163 @@
+"""The cohort join, CSV to Parquet: ours beside the row loops of the released notebook, on synthetic tables.
+
+`mmsn synth --tables-only` writes MIMIC-IV 1.0 and MIMIC-CXR-JPG tables of the asked-for number of images (377,110 are
+MIMIC-CXR's), with MIMIC-IV in proportion; they are kept in benchmarks/work/ for the next run. Each run of ours is a
+fresh process: reading and checking the six tables, joining, assigning MedFuse's split, writing images.parquet. Start-up
+of Python and imports are left out, as they are for the peer.
+
+The peer does what `EHR-data-extract.ipynb` of the released code does after its tables are read: for every image it
+filters the admissions, then the ICU stays, of the image's patient and walks through them. It runs on a random sample
+of images against the full tables, and its time for all of them is that of the sample times images over sample: every
+image filters the same tables, so the loop is linear in images. Both must agree on the sample.
+"""
+
+import argparse
+import gzip
+import multiprocessing
+import os
+import resource
+import shutil
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from statistics import median
+
+import pandas as pd
+
+import mmsn
+from mmsn.cohort.settings import CohortSettings
+from mmsn.cohort.sources import Tables, find_tables
+from mmsn.files import read_table
+from mmsn.synthetic.dataset import write_dataset
+from mmsn.synthetic.settings import SynthSettings
+
+WORK = Path(__file__).parent / "work"
+VARIABLES = Path(mmsn.__file__).parent / "ehr" / "variables"
+SIX = ("sex", "age", "view", "pos", "mort", "icu")
+MIMIC_IMAGES, MIMIC_PATIENTS = 377_110, 65_379
+NOTEBOOK_MINUTES = 12.6
+"""8:13 for mortality and 4:24 for the ICU, by the progress bars saved in the notebook."""
+
+
+def main() -> None:
+    arguments = _arguments()
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"{os.cpu_count()} cores, {arguments.threads} used; load before: {load}\n")
+    print(f"{'images':>10} {'tables':>8} {'median s':>9} {'fastest s':>10} {'peak MB':>8} {'factor':>7}")
+    first: dict[str, float] = {}
+    for images in arguments.rows:
+        for suffix in (".csv", ".csv.gz"):
+            tables = tables_of(images, suffix)
+            seconds, peak = ours(tables, arguments.threads, arguments.repeats)
+            middle = median(seconds)
+            factor = middle / first.setdefault(suffix, middle)
+            print(
+                f"{images:>10,} {suffix:>8} {middle:>9.2f} {min(seconds):>10.2f} {peak:>8,.0f} {factor:>7.1f}",
+                flush=True,
+            )
+    peer(arguments.rows[0], arguments.sample, arguments.threads, first[".csv"])
+
+
+def tables_of(images: int, suffix: str) -> Tables:
+    """The synthetic tables, made where they are not there yet; unpacked for plain CSV."""
+    folder = WORK / f"cohort-{images}"
+    patients = round(images * MIMIC_PATIENTS / MIMIC_IMAGES)
+    settings = SynthSettings(images=images, patients=patients, tables_only=True, mimic_iv_version="1.0")
+    write_dataset(settings, folder)
+    plain = WORK / f"cohort-{images}-plain"
+    for packed in folder.glob("mimic-*/**/*.csv.gz"):
+        unpacked = plain / packed.relative_to(folder).with_suffix("")
+        if not unpacked.exists():
+            unpacked.parent.mkdir(parents=True, exist_ok=True)
+            with gzip.open(packed) as source, unpacked.open("wb") as target:
+                shutil.copyfileobj(source, target)
+    root = plain if suffix == ".csv" else folder
+    lists = (folder / "medfuse" / "validation.csv", folder / "medfuse" / "test.csv")
+    return find_tables(root / "mimic-iv", root / "mimic-cxr-jpg", CohortSettings(), *lists)
+
+
+def ours(tables: Tables, threads: int, repeats: int) -> tuple[list[float], float]:
+    """Seconds of each run, and the largest peak of memory in MB, each run in a process of its own."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
+        runs = [processes.submit(run, tables, threads).result() for _ in range(repeats)]
+    return [seconds for seconds, _ in runs], max(peak for _, peak in runs)
+
+
+def run(tables: Tables, threads: int, keep: Path | None = None) -> tuple[float, float]:
+    """One cohort, CSV to Parquet: seconds, and this process's peak of memory in MB."""
+    from mmsn.cohort.build import build
+    from mmsn.files import write_table
+
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        start = time.perf_counter()
+        cohort = build(tables, {name: VARIABLES / f"{name}.sql" for name in SIX}, CohortSettings(), threads)
+        write_table(keep or Path(folder) / "images.parquet", cohort.images)
+        seconds = time.perf_counter() - start
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def peer(images: int, sample: int, threads: int, ours_seconds: float) -> None:
+    """Time the row loops on a sample, print the ratio, and compare what both say."""
+    tables = tables_of(images, ".csv")
+    cohort_file = WORK / f"cohort-{images}.parquet"
+    run(tables, threads, keep=cohort_file)
+    cohort = read_table(cohort_file, ["dicom_id", "mort", "icu"]).to_pandas().set_index("dicom_id")
+    columns = ["dicom_id", "subject_id", "StudyDate"]
+    metadata = pd.read_csv(tables.metadata, usecols=columns).query("dicom_id in @cohort.index")
+    some = metadata.sample(min(sample, len(metadata)), random_state=0)
+    admissions, stays = pd.read_csv(tables.admissions), pd.read_csv(tables.icustays)
+
+    start = time.perf_counter()
+    died, in_icu = row_loops(some, admissions, stays)
+    seconds = time.perf_counter() - start
+    whole = seconds * images / len(some)
+    print(
+        f"\nrow loops, {len(some):,} of {images:,} images against all {len(admissions):,} admissions: {seconds:.1f} s,"
+    )
+    print(f"so {whole / 60:.1f} min for all (linear in images); the notebook's own log says {NOTEBOOK_MINUTES} min")
+    print(f"ratio {whole / ours_seconds:,.0f} to the median of plain CSV")
+    there = cohort.loc[some["dicom_id"]]
+    agree = ((there["mort"] == "died").to_numpy() == died) & ((there["icu"] == "icu").to_numpy() == in_icu)
+    print(f"mortality and ICU agree on {agree.sum():,} of {len(some):,} ({sum(died)} died, {sum(in_icu)} in ICU)")
+    if not agree.all():
+        raise SystemExit("the join and the row loops disagree")
+
+
+def row_loops(images: pd.DataFrame, admissions: pd.DataFrame, stays: pd.DataFrame) -> tuple[list[bool], list[bool]]:
+    """Mortality and ICU of each image the released way: filter the patient's rows, walk them, keep the last answer."""
+    died, in_icu = [], []
+    for _, image in images.iterrows():
+        answer = False
+        for _, row in admissions[admissions["subject_id"] == image["subject_id"]].iterrows():
+            if day(row["admittime"]) <= image["StudyDate"] <= day(row["dischtime"]):
+                answer = row["hospital_expire_flag"] == 1
+        died.append(answer)
+    for _, image in images.iterrows():
+        answer = False
+        for _, row in stays[stays["subject_id"] == image["subject_id"]].iterrows():
+            if day(row["intime"]) <= image["StudyDate"] <= day(row["outtime"]):
+                answer = True
+        in_icu.append(answer)
+    return died, in_icu
+
+
+def day(moment: str) -> int:
+    """2180-05-06 23:15:00 as 21800506."""
+    return int(moment[:10].replace("-", ""))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=[MIMIC_IMAGES], help="images; 377110 3771100 for scaling"
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="runs of ours")
+    parser.add_argument("--threads", type=int, default=2, help="processor cores for ours")
+    parser.add_argument("--sample", type=int, default=2000, help="images that the peer's row loops take")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

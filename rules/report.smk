@@ -1,0 +1,232 @@
+# Predictions, histories and counts -> statistics, tables, figures. Nothing here trains anything.
+# NEEDS  results/evaluate/linear/mimic-cxr/**/predictions.parquet, results/pretrain/**/history.parquet, flow.json
+# MAKES  results/statistics/**, results/tables/*.{csv,md,tex,html}, results/figures/*.{svg,png}
+TABLES = [
+    *expand(
+        f"{R}/tables/linear_{DATASET}_{{backbone}}.{{kind}}",
+        backbone=STUDY.runs.backbones,
+        kind=["csv", "md", "tex", "html"],
+    ),
+    *expand(
+        f"{R}/tables/labels_linear_{DATASET}_{{backbone}}.{{kind}}",
+        backbone=STUDY.runs.backbones,
+        kind=["csv", "md", "html"],
+    ),
+    *expand(f"{R}/tables/cohort_{DATASET}.{{kind}}", kind=["csv", "md", "html"]),
+]
+FIGURES = expand(
+    [
+        f"{R}/figures/forest_linear_{DATASET}_{{backbone}}.{{kind}}",
+        *([f"{R}/figures/pretraining_{{backbone}}.{{kind}}"] if any(m.is_trained for m in STUDY.methods) else []),
+    ],
+    backbone=STUDY.runs.backbones,
+    kind=["svg", "png"],
+)
+
+
+def runs_of(backbone):
+    """The study's runs with one backbone."""
+    return [run for run in STUDY.grid if run.backbone == backbone]
+
+
+def predictions_of(wildcards):
+    """Predictions that the statistics of one backbone compare."""
+    return [f"{R}/evaluate/linear/{DATASET}/{run.path}/predictions.parquet" for run in runs_of(wildcards.backbone)]
+
+
+def histories_of(wildcards):
+    """Training histories of one backbone; a random initialisation has none."""
+    runs = [run for run in runs_of(wildcards.backbone) if run.method.is_trained]
+    return [f"{R}/pretrain/{run.path}/history.parquet" for run in runs]
+
+
+def described_runs(wildcards):
+    """Runs of one backbone as `mmsn report statistics` takes them."""
+    return as_json(
+        [
+            {
+                "id": run.path,
+                "backbone": run.backbone,
+                "backbone_name": STUDY.backbones[run.backbone].title,
+                "method": run.method.id,
+                "method_name": run.method.title,
+                "feature_set": run.method.feature_set,
+                "control": run.method.control,
+                "published": run.method.published,
+                "seed": run.seed,
+                "predictions": f"{R}/evaluate/linear/{DATASET}/{run.path}/predictions.parquet",
+            }
+            for run in runs_of(wildcards.backbone)
+        ]
+    )
+
+
+def described_histories(wildcards):
+    """Runs of one backbone as `mmsn report history` takes them."""
+    return as_json(
+        [
+            {"id": run.path, "name": run.method.title, "history": f"{R}/pretrain/{run.path}/history.parquet"}
+            for run in runs_of(wildcards.backbone)
+            if run.method.is_trained
+        ]
+    )
+
+
+rule statistics:
+    input:
+        predictions=predictions_of,
+    output:
+        summary=ensure(f"{R}/statistics/linear/{DATASET}/{{backbone}}/summary.parquet", non_empty=True),
+        labels=ensure(f"{R}/statistics/linear/{DATASET}/{{backbone}}/labels.parquet", non_empty=True),
+    log:
+        f"{LOGS}/statistics/linear/{DATASET}/{{backbone}}.log",
+    benchmark:
+        f"{BENCHMARKS}/statistics/linear/{DATASET}/{{backbone}}.tsv"
+    params:
+        runs=described_runs,
+        settings=as_json(STUDY.statistics),
+        code=code_digest("reporting.summary"),
+    threads: 4
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    message:
+        "Bootstrapping and comparing all {wildcards.backbone} runs"
+    shell:
+        "mmsn report statistics --runs {params.runs:q} --settings {params.settings:q} "
+        "--output-summary {output.summary} --output-labels {output.labels} --threads {threads} --log {log}"
+
+
+rule results_table:
+    input:
+        summary=rules.statistics.output.summary,
+    output:
+        csv=f"{R}/tables/linear_{DATASET}_{{backbone}}.csv",
+        markdown=f"{R}/tables/linear_{DATASET}_{{backbone}}.md",
+        latex=f"{R}/tables/linear_{DATASET}_{{backbone}}.tex",
+        html=report(
+            f"{R}/tables/linear_{DATASET}_{{backbone}}.html",
+            caption="../workflow/report/table3.rst",
+            category="1 Results",
+            labels={"data": DATASET, "what": "linear evaluation, {backbone}"},
+        ),
+    log:
+        f"{LOGS}/tables/linear_{DATASET}_{{backbone}}.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/linear_{DATASET}_{{backbone}}.tsv"
+    params:
+        note=STUDY.note,
+        code=code_digest("reporting.command"),
+    message:
+        "Writing the table of linear results, {wildcards.backbone}"
+    localrule: True
+    shell:
+        f"mmsn report table --summary {{input.summary}} --protocol linear --dataset {DATASET} "
+        "--data-note {params.note:q} --output-csv {output.csv} --output-markdown {output.markdown} "
+        "--output-latex {output.latex} --output-html {output.html} --log {log}"
+
+
+rule label_table:
+    input:
+        labels=rules.statistics.output.labels,
+    output:
+        csv=f"{R}/tables/labels_linear_{DATASET}_{{backbone}}.csv",
+        markdown=f"{R}/tables/labels_linear_{DATASET}_{{backbone}}.md",
+        html=report(
+            f"{R}/tables/labels_linear_{DATASET}_{{backbone}}.html",
+            caption="../workflow/report/per_label.rst",
+            category="1 Results",
+            labels={"data": DATASET, "what": "by label, {backbone}"},
+        ),
+    log:
+        f"{LOGS}/tables/labels_linear_{DATASET}_{{backbone}}.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/labels_linear_{DATASET}_{{backbone}}.tsv"
+    params:
+        note=STUDY.note,
+        code=code_digest("reporting.command"),
+    message:
+        "Writing the tables by label, {wildcards.backbone}"
+    localrule: True
+    shell:
+        f"mmsn report labels --labels {{input.labels}} --protocol linear --dataset {DATASET} "
+        "--data-note {params.note:q} --output-csv {output.csv} --output-markdown {output.markdown} "
+        "--output-html {output.html} --log {log}"
+
+
+rule cohort_table:
+    input:
+        flow=rules.cohort.output.flow,
+    output:
+        csv=f"{R}/tables/cohort_{DATASET}.csv",
+        markdown=f"{R}/tables/cohort_{DATASET}.md",
+        html=report(
+            f"{R}/tables/cohort_{DATASET}.html",
+            caption="../workflow/report/flow.rst",
+            category="2 Cohort",
+            labels={"data": DATASET, "what": "counts beside the published ones"},
+        ),
+    log:
+        f"{LOGS}/tables/cohort_{DATASET}.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/cohort_{DATASET}.tsv"
+    params:
+        note=STUDY.note,
+        code=code_digest("reporting.command"),
+    message:
+        "Writing the cohort's counts beside the published ones"
+    localrule: True
+    shell:
+        "mmsn report cohort --flow {input.flow} --data-note {params.note:q} --output-csv {output.csv} "
+        "--output-markdown {output.markdown} --output-html {output.html} --log {log}"
+
+
+rule forest:
+    input:
+        summary=rules.statistics.output.summary,
+    output:
+        svg=report(
+            f"{R}/figures/forest_linear_{DATASET}_{{backbone}}.svg",
+            caption="../workflow/report/forest.rst",
+            category="1 Results",
+            labels={"data": DATASET, "what": "forest plot, {backbone}"},
+        ),
+        png=f"{R}/figures/forest_linear_{DATASET}_{{backbone}}.png",
+    log:
+        f"{LOGS}/figures/forest_linear_{DATASET}_{{backbone}}.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/forest_linear_{DATASET}_{{backbone}}.tsv"
+    params:
+        note=STUDY.note,
+        code=code_digest("reporting.command"),
+    message:
+        "Drawing the forest plot, {wildcards.backbone}"
+    localrule: True
+    shell:
+        f"mmsn report forest --summary {{input.summary}} --protocol linear --dataset {DATASET} "
+        "--data-note {params.note:q} --output-svg {output.svg} --output-png {output.png} --log {log}"
+
+
+rule history:
+    input:
+        histories=histories_of,
+    output:
+        svg=report(
+            f"{R}/figures/pretraining_{{backbone}}.svg",
+            caption="../workflow/report/history.rst",
+            category="3 Pretraining",
+            labels={"data": DATASET, "what": "training curves, {backbone}"},
+        ),
+        png=f"{R}/figures/pretraining_{{backbone}}.png",
+    log:
+        f"{LOGS}/figures/pretraining_{{backbone}}.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/pretraining_{{backbone}}.tsv"
+    params:
+        runs=described_histories,
+        code=code_digest("reporting.command"),
+    message:
+        "Drawing the training curves, {wildcards.backbone}"
+    localrule: True
+    shell:
+        "mmsn report history --runs {params.runs:q} --output-svg {output.svg} --output-png {output.png} --log {log}"

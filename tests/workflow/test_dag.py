@@ -1,0 +1,168 @@
+"""The whole DAG really run on the smallest study: what it makes, what it remakes, what it leaves alone."""
+
+import stat
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import timm
+import yaml
+from sklearn.metrics import roc_auc_score
+
+from tests.workflow.project import planned_rules
+
+pytestmark = pytest.mark.workflow
+RUN = "vit-ci/msn+ehr.sex/seed0"
+
+
+def _result(finished, path):
+    return finished[0].folder / "results" / path
+
+
+def test_it_ends_by_naming_tables_and_figures(finished):
+    assert "Done. Tables: results/tables/" in finished[1]
+    for name in ("tables/linear_mimic-cxr_vit-ci.md", "tables/cohort_mimic-cxr.html", "figures/pretraining_vit-ci.png"):
+        assert _result(finished, name).stat().st_size > 200
+
+
+def test_a_second_run_does_nothing_and_says_so(finished):
+    again = finished[0].snakemake()
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout
+
+
+def test_every_job_left_a_log_and_a_benchmark(finished):
+    stages = ("cohort", "images", "features", "pretrain", "evaluate", "statistics", "tables", "figures")
+    for stage in stages:
+        assert list(_result(finished, f"logs/{stage}").rglob("*.log")), stage
+        assert list(_result(finished, f"benchmarks/{stage}").rglob("*.tsv")), stage
+
+
+def test_results_are_private(finished):
+    for path in _result(finished, "").rglob("*"):
+        assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
+
+
+def test_logs_and_tables_name_no_patient(finished):
+    ids = pq.read_table(_result(finished, "cohort/mimic-cxr/images.parquet"), columns=["dicom_id", "subject_id"])
+    names = {*ids["dicom_id"].to_pylist(), *map(str, ids["subject_id"].to_pylist())}
+    texts = [*_result(finished, "logs").rglob("*.log"), *_result(finished, "tables").iterdir()]
+    for path in texts:
+        words = path.read_text()
+        assert not [name for name in names if name in words], path
+
+
+def test_the_resolved_study_stands_beside_the_results(finished):
+    study = yaml.safe_load(_result(finished, "study.yaml").read_text())
+    assert study["pretrain"]["prototypes"] == 16
+    assert study["pretrain"]["temperature"] == 0.1
+
+
+def test_predictions_hold_every_labelled_test_image_once_a_label(finished):
+    predictions = pd.read_parquet(_result(finished, f"evaluate/linear/mimic-cxr/{RUN}/predictions.parquet"))
+    cohort = pd.read_parquet(_result(finished, "cohort/mimic-cxr/images.parquet"))
+    expected = cohort[(cohort.split == "test") & cohort.labelled]
+    assert set(predictions.dicom_id) == set(expected.dicom_id)
+    assert len(predictions) == 14 * len(expected)
+    assert predictions.score.between(0, 1).all()
+
+
+def test_the_table_is_what_scikit_learn_makes_of_the_predictions(finished):
+    predictions = pd.read_parquet(_result(finished, f"evaluate/linear/mimic-cxr/{RUN}/predictions.parquet"))
+    by_label = predictions.groupby("label", observed=True)
+    judged = by_label.filter(lambda rows: rows.target.nunique() == 2).groupby("label", observed=True)
+    macro = judged.apply(lambda rows: roc_auc_score(rows.target, rows.score)).mean()
+    table = pd.read_parquet(_result(finished, "statistics/linear/mimic-cxr/vit-ci/summary.parquet"))
+    row = table[(table.method == "msn+ehr.sex") & (table.metric == "auroc")].iloc[0]
+    assert row.value == pytest.approx(macro, abs=1e-12)
+    assert row.lo < row.value < row.hi
+
+
+def test_feature_tables_follow_the_cohort(finished):
+    finished[0].snakemake("features")
+    cohort = pq.read_table(_result(finished, "cohort/mimic-cxr/images.parquet"))
+    files = sorted(_result(finished, "features").glob("*.parquet"))
+    assert len(files) == 13
+    for path in files:
+        assert len(pq.read_table(path)) == len(cohort)
+    whole = pq.read_schema(_result(finished, "features/D+SM+SI.parquet"))
+    assert len(whole.names) == 1 + 13
+
+
+def test_the_encoder_loads_into_timm(finished):
+    options = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 2}
+    path = _result(finished, f"pretrain/{RUN}/encoder.safetensors")
+    timm.create_model("vit_tiny_patch16_224", num_classes=0, checkpoint_path=str(path), **options)
+
+
+def test_touched_and_reformatted_sources_retrain_nothing(finished):
+    project = finished[0]
+    for path in [*project.folder.glob("workflow/mmsn/**/*.py"), *project.folder.glob("rules/*"), *_tables(project)]:
+        path.touch()
+    project.edit("workflow/mmsn/models/msn_loss.py", "def sharpen(", "# a remark\ndef sharpen(")
+    assert "Nothing to be done" in project.snakemake("--dry-run").stdout
+
+
+def _tables(project) -> list[Path]:
+    return [*project.folder.glob("data/mimic-iv/**/*.gz"), *project.folder.glob("data/mimic-cxr-jpg/*.gz")]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "rerun", "kept"),
+    [
+        ("models/msn_loss.py", "1.0 / temperature", "2.0 / temperature", {"pretrain", "linear"}, {"cohort", "image_shard"}),
+        ("evaluation/probe.py", "weight_decay=0.0", "weight_decay=0.1", {"linear", "statistics"}, {"pretrain"}),
+        ("statistics/bootstrap.py", "def percentile_interval", "SEEN = 1\n\n\ndef percentile_interval", {"statistics"}, {"linear"}),
+        ("ehr/variables/sex.sql", "SELECT", "SELECT ALL", {"cohort", "pretrain"}, {"study"}),
+    ],
+    ids=["loss", "probe", "bootstrap", "SQL of a variable"],
+)
+def test_a_changed_source_reruns_what_depends_on_it(finished, file, old, new, rerun, kept):
+    project = finished[0]
+    path = project.folder / "workflow" / "mmsn" / file
+    before = path.read_text()
+    project.edit(f"workflow/mmsn/{file}", old, new)
+    planned = planned_rules(project.snakemake("--dry-run").stdout)
+    path.write_text(before)
+    assert rerun <= planned
+    assert not kept & planned
+
+
+def test_adding_a_method_runs_that_method_alone(finished):
+    change = 'runs={"backbones": ["vit-ci"], "methods": ["msn", "msn+ehr(sex)", "msn+g"]}'
+    planned = finished[0].snakemake("--dry-run", "--config", change).stdout
+    assert "msn+g" in planned
+    assert not {"cohort", "image_shard", "impute"} & planned_rules(planned)
+    assert planned.count("Pretraining vit-ci with") == 1
+
+
+def test_deleted_tables_come_back_without_training(finished):
+    project = finished[0]
+    _result(finished, "tables/linear_mimic-cxr_vit-ci.md").unlink()
+    assert planned_rules(project.snakemake("--dry-run", "tables").stdout) == {"results_table", "tables"}
+    assert project.snakemake("tables").returncode == 0
+
+
+def test_the_report_is_one_file_that_holds_tables_and_figures(finished):
+    project = finished[0]
+    done = project.snakemake("--report", "results/report.html")
+    assert done.returncode == 0, done.stdout
+    report = _result(finished, "report.html").read_text()
+    assert len(report) > 1_000_000
+    for name in ("linear_mimic-cxr_vit-ci.html", "forest_linear_mimic-cxr_vit-ci.svg", "pretraining_vit-ci.svg"):
+        assert name in report
+
+
+def test_the_full_study_resolves_into_its_whole_job_list(finished):
+    project = finished[0]
+    paths = '{"mimic_iv": "data/mimic-iv", "mimic_cxr": "data/mimic-cxr-jpg"}'
+    command = ["-m", "snakemake", "--dry-run", "--cores", "1", "--config", f"data={paths}"]
+    import sys
+
+    planned = project.run(sys.executable, *command, 'cohort={"split": "official"}', "results=results/full").stdout
+    counts = {line.split()[0]: line.split()[1] for line in planned.splitlines() if len(line.split()) == 2}
+    assert counts["pretrain"] == counts["linear"] == "34"
+    assert counts["feature_set"] == "13"
+    assert counts["image_shard"] == "10"
+    assert counts["statistics"] == "2"

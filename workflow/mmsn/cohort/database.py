@@ -1,0 +1,36 @@
+"""The four things that the stage asks of DuckDB."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+_HERE = Path(__file__).parent
+
+
+def connect(threads: int) -> duckdb.DuckDBPyConnection:
+    """Open an empty database in memory; it fetches no extension."""
+    return duckdb.connect(config={"threads": threads, "autoinstall_known_extensions": False})
+
+
+def run_file(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Run the statements of `<name>.sql`, which lies beside this module."""
+    connection.execute(_statement(name))
+
+
+def table(connection: duckdb.DuckDBPyConnection, name: str) -> pa.Table:
+    """Run the query of `<name>.sql`, which lies beside this module."""
+    return connection.sql(_statement(name)).to_arrow_table()
+
+
+def rows(
+    connection: duckdb.DuckDBPyConnection, statement: str, parameters: Sequence[Any] = ()
+) -> list[tuple[Any, ...]]:
+    """Run one statement; every row is fetched, since an unfinished result blocks the connection."""
+    return connection.execute(statement, list(parameters)).fetchall()
+
+
+def _statement(name: str) -> str:
+    return (_HERE / f"{name}.sql").read_text(encoding="utf-8")

@@ -1,0 +1,114 @@
+"""Which split a patient is in, and the ways in which a split can be wrong."""
+
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from mmsn.cohort.database import rows, run_file
+from mmsn.cohort.medfuse import read_patients
+from mmsn.cohort.reading import FIRST_ROW
+from mmsn.cohort.settings import CohortSettings
+from mmsn.cohort.sources import Tables
+from mmsn.errors import UserError
+
+SPLITS = ("train", "validate", "test")
+
+
+def assign(connection: duckdb.DuckDBPyConnection, tables: Tables, settings: CohortSettings) -> dict[str, int]:
+    """Make the table `patient_split` (subject_id, split) of the patients that have images.
+
+    Returns:
+        What is worth counting about MedFuse's lists: their patients, and those without an image.
+
+    Raises:
+        UserError: A patient is in two splits, or the split file lacks an image.
+    """
+    counts = _register_medfuse(connection, tables) if settings.split == "medfuse" else {}
+    run_file(connection, f"split_{settings.split}")
+    if tables.split is not None:
+        _check_every_image_is_listed(connection, tables.split, tables.metadata)
+        _check_one_split_a_patient(connection, tables.split)
+    return counts
+
+
+def check_none_is_empty(connection: duckdb.DuckDBPyConnection, tables: Tables, settings: CohortSettings) -> None:
+    """Stop when the cohort has no image in one of the splits: training or testing would fail much later.
+
+    Raises:
+        UserError: A split is empty; says which one and the likely cause.
+    """
+    found = rows(connection, "SELECT DISTINCT split FROM placed WHERE reason IS NULL")
+    empty = [split for split in SPLITS if (split,) not in found]
+    if empty:
+        cause = _likely_cause(empty[0], tables, settings)
+        raise UserError(f"split '{empty[0]}' is empty after joining: {cause}")
+
+
+def _register_medfuse(connection: duckdb.DuckDBPyConnection, tables: Tables) -> dict[str, int]:
+    """Give the lists to the database and count their patients."""
+    assert tables.medfuse_validate is not None, "find_tables demands the lists of a medfuse split"
+    assert tables.medfuse_test is not None, "find_tables demands the lists of a medfuse split"
+    validate, test = read_patients(tables.medfuse_validate), read_patients(tables.medfuse_test)
+    if both := sorted(validate & test):
+        raise UserError(
+            f"subject_id {both[0]} is on both {tables.medfuse_validate} and {tables.medfuse_test}"
+            f" ({len(both):,} patients are); remove each from one of the lists"
+        )
+    counts: dict[str, int] = {}
+    for split, patients in (("validate", validate), ("test", test)):
+        ids = pa.table({"subject_id": pa.array(sorted(patients), pa.int64())})
+        connection.register(f"medfuse_{split}", ids)
+        absent = f"SELECT count(*) FROM medfuse_{split} ANTI JOIN images USING (subject_id)"
+        ((without_image,),) = rows(connection, absent)
+        counts[f"medfuse {split} list: patients"] = len(patients)
+        counts[f"medfuse {split} list: patients without an image"] = without_image
+    return counts
+
+
+def _check_every_image_is_listed(connection: duckdb.DuckDBPyConnection, split: Path, metadata: Path) -> None:
+    if rows(connection, "SELECT count(*) FROM patient_split WHERE split IS NULL") == [(0,)]:
+        return
+    unlisted = "SELECT count(*), min(dicom_id) FROM images ANTI JOIN split USING (dicom_id)"
+    ((images, first),) = rows(connection, unlisted)
+    raise UserError(
+        f"{split}: column dicom_id: no row for {images:,} of the images of {metadata.name}, such as"
+        f" '{first}'; use the split file of the same MIMIC-CXR-JPG version"
+    )
+
+
+def _check_one_split_a_patient(connection: duckdb.DuckDBPyConnection, split: Path) -> None:
+    leaks = (
+        "SELECT subject_id, string_agg(split, ' and ' ORDER BY split), count(*) OVER () FROM patient_split"
+        " GROUP BY subject_id HAVING count(*) > 1 ORDER BY subject_id LIMIT 1"
+    )
+    for patient, splits, patients in rows(connection, leaks):
+        row = _row_of_second_split(connection, patient)
+        raise UserError(
+            f"{split}: row {row}, column split: subject_id {patient} is in {splits}"
+            f" ({patients:,} patients are in two splits); put every image of a patient in one split"
+        )
+
+
+def _row_of_second_split(connection: duckdb.DuckDBPyConnection, patient: int) -> int:
+    opened = (
+        "SELECT min(split.rowid) AS opened FROM split JOIN images USING (dicom_id)"
+        " WHERE images.subject_id = ? GROUP BY split.split ORDER BY opened LIMIT 1 OFFSET 1"
+    )
+    ((row,),) = rows(connection, opened, [patient])
+    return int(row) + FIRST_ROW
+
+
+def _likely_cause(split: str, tables: Tables, settings: CohortSettings) -> str:
+    if settings.split == "official":
+        return f"{tables.split} names no image of it that the exclusions leave; check that the file is whole"
+    if settings.split == "random":
+        shares = settings.split_fractions
+        return f"split_fractions {shares} leave it no patient; use a larger share or more patients"
+    if split == "train":
+        return "every patient is on one of MedFuse's lists; check that each is the list meant"
+    listed = tables.medfuse_validate if split == "validate" else tables.medfuse_test
+    return (
+        f"no patient of {listed} has an image in the cohort; likely the ids do not match,"
+        " they must be MIMIC subject_ids, eight digits such as 10000032"
+    )

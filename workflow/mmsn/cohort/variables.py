@@ -1,0 +1,108 @@
+"""EHR variables: one SQL statement each, given as data, run and checked the same way whatever it computes."""
+
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.types as kinds
+
+from mmsn.cohort.schema import IDENTITY
+from mmsn.errors import UserError
+from mmsn.labels import LABELS
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def evaluate(
+    connection: duckdb.DuckDBPyConnection, variables: Mapping[str, Path], threads: int
+) -> dict[str, pa.ChunkedArray]:
+    """Evaluate each variable for every image, in the order of the images.
+
+    A statement selects `dicom_id` and `value` (text, number or boolean; NULL or no row = unknown) from
+
+    - `images`: dicom_id, subject_id, study_id, study_date DATE, study_time TIMESTAMP, view_position,
+      orientation; `patients`: subject_id, gender, anchor_age, anchor_year;
+    - `admissions`: subject_id, hadm_id, admittime, dischtime, edregtime, hospital_expire_flag, race (called
+      `ethnicity` in MIMIC-IV 1.0), in file order (`rowid`);
+    - `icustays`: subject_id, hadm_id, stay_id, intime, outtime;
+    - `study_moment`: image (a number), dicom_id, subject_id, linked_at (NULL: the linkage rule cannot place the study
+      in time); `admission_cover`: image, hospital_expire_flag, and `icu_cover`: image; what the linkage rule found;
+    - `raw_metadata`, `raw_patients`, `raw_admissions`, `raw_icustays`: every column of the files, as text.
+
+    Args:
+        connection: The database that holds these relations.
+        variables: Name of the variable -> its statement's file.
+        threads: Variables evaluated at once.
+
+    Returns:
+        Name -> values, one an image: string, or float64 for numbers and booleans.
+
+    Raises:
+        UserError: A name cannot be a column, a statement fails, or gives an image twice or an unknown image.
+    """
+    for name in variables:
+        _check_name(name)
+    with ThreadPoolExecutor(threads) as pool:
+        columns = pool.map(lambda item: _evaluate_one(connection.cursor(), *item), variables.items())
+        return dict(zip(variables, columns, strict=True))
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise UserError(f"EHR variable '{name}': use a name of small letters, digits and _, a letter first")
+    if name in IDENTITY.names or name in LABELS:
+        raise UserError(f"EHR variable '{name}': images.parquet has that column already; choose another name")
+
+
+def _evaluate_one(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> pa.ChunkedArray:
+    where = f"EHR variable '{name}': {path}"
+    try:
+        joined = _joined(connection, _statement(path, where), where)
+    except duckdb.Error as error:
+        raise UserError(f"{where}: {str(error).splitlines()[0]}; correct the SQL") from error
+    if unknown := joined["image"].null_count:
+        raise UserError(f"{where} gives {unknown:,} rows whose dicom_id is no image; select from `images`")
+    if repeats := joined.num_rows - connection.sql("FROM images").shape[0]:
+        raise UserError(f"{where} gives {repeats:,} rows of images it has given before; select one value an image")
+    return _plain(joined["value"], where)
+
+
+def _statement(path: Path, where: str) -> str:
+    """The one statement of a file, without its closing semicolon."""
+    try:
+        statements = duckdb.extract_statements(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{where} cannot be read: {error}; correct the path or the file") from error
+    if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+        raise UserError(f"{where} holds {len(statements)} statements; an EHR variable is exactly one SELECT")
+    return str(statements[0].query).strip().rstrip(";")
+
+
+def _joined(connection: duckdb.DuckDBPyConnection, statement: str, where: str) -> pa.Table:
+    """The values beside the number of their image, in the order of the images.
+
+    The join is full, so that it keeps what does not belong: the row of an unknown image has no number, and an image
+    given twice has its number twice.
+    """
+    columns = connection.sql(statement).columns
+    if sorted(columns) != ["dicom_id", "value"]:
+        raise UserError(f"{where} selects {', '.join(columns)}; it must select dicom_id and value")
+    return connection.sql(
+        f"SELECT images.rowid AS image, computed.value FROM images FULL JOIN ({statement}\n) AS computed"
+        " ON images.dicom_id = computed.dicom_id ORDER BY image"
+    ).to_arrow_table()
+
+
+def _plain(values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """Text as string, numbers and booleans as float64."""
+    kind = values.type
+    if kinds.is_string(kind) or kinds.is_large_string(kind):
+        return values.cast(pa.string())
+    if kinds.is_boolean(kind):
+        return values.cast(pa.uint8()).cast(pa.float64())
+    if kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind):
+        return values.cast(pa.float64())
+    raise UserError(f"{where} gives values of type {kind}; select text, a number or a boolean")

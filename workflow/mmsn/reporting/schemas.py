@@ -1,0 +1,116 @@
+"""The two tables of a comparison, as Arrow schemas, and what their files' metadata say of the test set."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+import pyarrow as pa
+
+from mmsn.errors import UserError
+
+Metric: TypeAlias = Literal["auroc", "auprc"]
+METRICS: Final[tuple[Metric, ...]] = ("auroc", "auprc")
+METRIC_NAMES: Final[dict[Metric, str]] = {"auroc": "AUROC", "auprc": "AUPRC"}
+_FACTS_KEY: Final = "mmsn.test_set"
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+_RUN = [
+    _required("run", pa.string()),  # the description's id; `<backbone>/<method>/mean` for the mean over seeds
+    _required("backbone", pa.string()),
+    _required("backbone_name", pa.string()),
+    _required("method", pa.string()),
+    _required("method_name", pa.string()),
+    _required("family", pa.string()),  # baseline, reference, ehr, control
+    pa.field("feature_set", pa.string()),
+    pa.field("control", pa.string()),
+    pa.field("published", pa.string()),  # the paper's name of the pretraining
+    pa.field("seed", pa.int32()),  # null in the mean over seeds
+    _required("seeds", pa.int32()),
+]
+_INTERVALS = (
+    "lo",
+    "hi",
+    "lo_patient",
+    "hi_patient",
+)  # percentile bootstrap of images (published), of patients
+_DIFFERENCE = ("difference", "difference_lo", "difference_hi")  # to the reference with the same seed
+
+SUMMARY: Final = pa.schema(
+    [
+        *_RUN,
+        _required("metric", pa.string()),
+        *(pa.field(name, pa.float64()) for name in ("value", *_INTERVALS)),
+        pa.field("p_published", pa.float64()),  # Student's t-test on image-level replicates: anti-conservative
+        _required("mark", pa.string()),
+        *(pa.field(name, pa.float64()) for name in _DIFFERENCE),  # paired bootstrap of patients
+        pa.field("p_paired", pa.float64()),
+        pa.field("p_holm", pa.float64()),  # over the comparisons of the same family, metric and seed
+        _required("comparisons", pa.int32()),  # how many those are
+        pa.field("p_seeds", pa.float64()),  # paired t-test over three or more seeds, in the mean row
+        _required("labels_used", pa.int32()),
+        _required("labels_excluded", pa.string()),  # names, separated by '; '
+        _required("missing", pa.string()),  # empty, or why the run has no numbers
+    ]
+)
+"""One row a run and metric; macro mean over the labels that have a positive and a negative."""
+
+LABELS: Final = pa.schema(
+    [
+        *_RUN,
+        _required("label", pa.string()),
+        _required("positives", pa.int64()),
+        _required("negatives", pa.int64()),
+        *(pa.field(metric + end, pa.float64()) for metric in METRICS for end in ("", *(f"_{i}" for i in _INTERVALS))),
+        *(pa.field(name, pa.float64()) for name in _DIFFERENCE),  # AUROC, DeLong with patients as clusters
+        pa.field("p_delong", pa.float64()),
+        pa.field("p_holm", pa.float64()),  # over every label and run of the same family and seed
+        _required("excluded", pa.string()),  # empty, or why the label has no metrics
+    ]
+)
+"""One row a run and label."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a caption says of the test set and the statistics."""
+
+    images: int
+    patients: int
+    labels: int
+    excluded: dict[str, str]
+    """Labels left out of the macro mean and why."""
+    resamples: int
+    level: float
+    seed: int
+    baseline: str
+    """Method id of the reference."""
+
+    def metadata(self) -> dict[str, str]:
+        """As metadata of a Parquet file."""
+        return {_FACTS_KEY: json.dumps(asdict(self))}
+
+    @classmethod
+    def of(cls, table: pa.Table, source: str) -> "Facts":
+        """Read what `metadata` wrote.
+
+        Raises:
+            UserError: `source` is no table of `report statistics`.
+        """
+        stored = (table.schema.metadata or {}).get(_FACTS_KEY.encode())
+        if stored is None:
+            raise UserError(f"{source}: not a table of `report statistics`; run that first")
+        return cls(**json.loads(stored))
+
+
+def table_of(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as an Arrow table; NaN becomes null."""
+    return pa.Table.from_pylist([{key: _null(value) for key, value in row.items()} for row in rows], schema=schema)
+
+
+def _null(value: Any) -> Any:
+    return None if isinstance(value, float) and value != value else value

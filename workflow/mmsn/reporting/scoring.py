@@ -1,0 +1,110 @@
+"""One run's predictions -> its metrics, and their replicates in the resamples that every run shares."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mmsn.reporting.predictions import Predictions
+from mmsn.reporting.runs import RunDescription
+from mmsn.reporting.schemas import METRICS, Metric
+from mmsn.reporting.settings import StatisticsSettings
+from mmsn.statistics.bootstrap import (
+    Replicates,
+    bootstrap,
+    image_resamples,
+    patient_resamples,
+    percentile_interval,
+)
+from mmsn.statistics.metrics import label_metrics
+from mmsn.statistics.ranking import evaluable
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The metrics of one run, or of the mean of a method's seeds."""
+
+    run: RunDescription
+    scores: NDArray[np.float64]
+    """[N, L]; of the mean: empty."""
+    labels: pd.DataFrame
+    """A row a label: label, positives, negatives, auroc and auprc with intervals, excluded."""
+    value: dict[Metric, float]
+    """Macro mean over the evaluable labels."""
+    of_images: dict[Metric, NDArray[np.float64]]
+    """[R] macro means in the image-level resamples."""
+    of_patients: dict[Metric, NDArray[np.float64]]
+    """[R] macro means in the patient-level resamples."""
+    members: tuple["Scored", ...] = ()
+    """The runs averaged in a mean over seeds."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The run's seed, or those averaged."""
+        return tuple(member.run.seed for member in self.members) or (self.run.seed,)
+
+
+class Scorer:
+    """Scores runs on one test set; its resamples are drawn once, so that all comparisons are paired."""
+
+    def __init__(self, test_set: Predictions, settings: StatisticsSettings, threads: int | None = None) -> None:
+        """Draw the resamples.
+
+        Args:
+            test_set: any run's predictions; only their targets and patients are used.
+            settings: number and seed of the resamples, level of the intervals.
+            threads: as many as this process may use when left out.
+        """
+        self.targets = test_set.targets
+        self.names = test_set.labels
+        self.evaluable = evaluable(test_set.targets)
+        self.level = settings.level
+        self._threads = threads
+        self._image_weights = image_resamples(len(test_set.images), settings.resamples, settings.seed)
+        self._patient_weights = patient_resamples(test_set.patients, settings.resamples, settings.seed)
+
+    def score(self, run: RunDescription, scores: NDArray[np.float64]) -> Scored:
+        """Metrics, intervals and replicates of one run's scores [N, L]."""
+        labels = label_metrics(self.targets, scores, self.names)
+        of_images, of_patients = (
+            bootstrap(self.targets, scores, weights, self.names, self._threads)
+            for weights in (self._image_weights, self._patient_weights)
+        )
+        return Scored(
+            run=run,
+            scores=scores,
+            labels=labels.assign(
+                **self._label_intervals(of_images, ""), **self._label_intervals(of_patients, "_patient")
+            ),
+            value={metric: float(labels[metric][self.evaluable].mean()) for metric in METRICS},
+            of_images={metric: of_images.macro(metric, self.evaluable) for metric in METRICS},
+            of_patients={metric: of_patients.macro(metric, self.evaluable) for metric in METRICS},
+        )
+
+    def _label_intervals(self, replicates: Replicates, suffix: str) -> dict[str, list[float]]:
+        columns: dict[str, list[float]] = {}
+        for metric, values in (("auroc", replicates.auroc), ("auprc", replicates.auprc)):
+            intervals = [percentile_interval(label, self.level) for label in values.T]
+            columns[f"{metric}_lo{suffix}"] = [lo for lo, _ in intervals]
+            columns[f"{metric}_hi{suffix}"] = [hi for _, hi in intervals]
+        return columns
+
+
+def mean_over_seeds(runs: Sequence[Scored]) -> Scored:
+    """Mean of the metrics of one method's seeds, in the full sample and resample by resample.
+
+    Its intervals speak of other test images or patients for these trained models; what training again would
+    change is the spread of the seeds' own rows.
+    """
+    first = runs[0]
+    return Scored(
+        run=first.run.model_copy(update={"id": f"{first.run.backbone}/{first.run.method}/mean"}),
+        scores=np.empty((0, 0)),
+        labels=first.labels.iloc[:0],
+        value={metric: float(np.mean([run.value[metric] for run in runs])) for metric in METRICS},
+        of_images={metric: np.mean([run.of_images[metric] for run in runs], axis=0) for metric in METRICS},
+        of_patients={metric: np.mean([run.of_patients[metric] for run in runs], axis=0) for metric in METRICS},
+        members=tuple(runs),
+    )

@@ -1,0 +1,213 @@
+"""All runs of one protocol, data set and backbone -> the summary and the per-label table."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+
+from mmsn.errors import UserError
+from mmsn.reporting.comparisons import compare, compare_labels, holm_within
+from mmsn.reporting.predictions import Predictions, check_same_test_set
+from mmsn.reporting.runs import RunDescription, in_paper_order
+from mmsn.reporting.schemas import LABELS, METRICS, SUMMARY, Facts, Metric, table_of
+from mmsn.reporting.scoring import Scored, Scorer, mean_over_seeds
+from mmsn.reporting.settings import StatisticsSettings
+from mmsn.statistics.bootstrap import percentile_interval
+from mmsn.statistics.ranking import evaluable
+
+MISSING: Final = "no predictions"
+_NAMES: Final = {"backbone", "backbone_name", "method", "method_name", "feature_set", "control", "published"}
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Both tables (`schemas.SUMMARY`, `schemas.LABELS`); their metadata hold `schemas.Facts`."""
+
+    summary: pa.Table
+    labels: pa.Table
+
+
+def summarise(
+    runs: Sequence[RunDescription],
+    judged: Iterable[tuple[RunDescription, Predictions]],
+    settings: StatisticsSettings,
+    threads: int | None = None,
+) -> Statistics:
+    """Score every run and compare it with the reference `settings.baseline` of the same seed.
+
+    Rows come in the paper's order; a method with several seeds has a row a seed, then one for their mean.
+    Runs without predictions keep a row that says so.
+
+    Args:
+        runs: every run that the tables shall show, all of one backbone.
+        judged: the runs that have predictions; consumed once, only their scores are kept.
+        settings: resamples, level, seed, reference.
+        threads: as many as this process may use when left out.
+
+    Raises:
+        UserError: runs of two backbones, runs judged on different images, no predictions at all, a test set
+            with fewer than two patients or without any label that has both classes.
+    """
+    backbones = sorted({run.backbone for run in runs})
+    if len(backbones) > 1:
+        raise UserError(f"--runs: backbones {', '.join(backbones)}; give the runs of one backbone at a time")
+    test_set, scored = _score_all(judged, settings, threads)
+    entries = _entries(in_paper_order(list(runs), settings.baseline), scored)
+    facts = _facts(test_set, next(iter(scored.values())), settings)
+    summary = table_of(_summary_rows(entries, settings, facts), SUMMARY)
+    labels = table_of(_label_rows(entries, test_set, settings), LABELS)
+    metadata = facts.metadata()
+    return Statistics(summary.replace_schema_metadata(metadata), labels.replace_schema_metadata(metadata))
+
+
+def _score_all(
+    judged: Iterable[tuple[RunDescription, Predictions]], settings: StatisticsSettings, threads: int | None
+) -> tuple[Predictions, dict[str, Scored]]:
+    """The common test set, and the runs by id."""
+    first: tuple[str, Predictions, Scorer] | None = None
+    scored = {}
+    for run, predictions in judged:
+        if first is None:
+            _refuse_empty(predictions, run.id)
+            first = run.id, predictions, Scorer(predictions, settings, threads)
+        check_same_test_set(first[1], predictions, (first[0], run.id))
+        scored[run.id] = first[2].score(run, predictions.scores)
+    if first is None:
+        raise UserError("none of the runs has predictions; evaluate at least one of them first")
+    return first[1], scored
+
+
+def _refuse_empty(test_set: Predictions, name: str) -> None:
+    patients = len(set(test_set.patients.tolist()))
+    if patients < 2:
+        raise UserError(f"run {name}: {patients} patients in the test set; intervals need at least two: enlarge it")
+    if not evaluable(test_set.targets).any():
+        raise UserError(
+            f"run {name}: no label has both positive and negative images among the {len(test_set.images)} "
+            "of the test set, so there is nothing to measure: enlarge it"
+        )
+
+
+def _entries(runs: Sequence[RunDescription], scored: Mapping[str, Scored]) -> list[Scored | RunDescription]:
+    """What becomes a row, in order: scored runs, means over seeds, runs without predictions."""
+    entries: list[Scored | RunDescription] = []
+    for method in dict.fromkeys(run.method for run in runs):
+        own = [run for run in runs if run.method == method]
+        entries += [scored.get(run.id, run) for run in own]
+        seeds = [scored[run.id] for run in own if run.id in scored]
+        if len(seeds) > 1:
+            entries.append(mean_over_seeds(seeds))
+    return entries
+
+
+def _facts(test_set: Predictions, scored: Scored, settings: StatisticsSettings) -> Facts:
+    excluded = scored.labels[scored.labels["excluded"] != ""]
+    return Facts(
+        images=len(test_set.images),
+        patients=len(set(test_set.patients.tolist())),
+        labels=len(test_set.labels),
+        excluded=dict(zip(excluded["label"], excluded["excluded"], strict=True)),
+        resamples=settings.resamples,
+        level=settings.level,
+        seed=settings.seed,
+        baseline=settings.baseline,
+    )
+
+
+def _names(run: RunDescription, baseline: str) -> dict[str, Any]:
+    names = run.model_dump(include=_NAMES)
+    return {"run": run.id, "family": run.family(baseline), "seed": run.seed, "seeds": 1, **names}
+
+
+def _summary_rows(
+    entries: Sequence[Scored | RunDescription], settings: StatisticsSettings, facts: Facts
+) -> list[dict[str, Any]]:
+    used = {"labels_used": facts.labels - len(facts.excluded), "labels_excluded": "; ".join(facts.excluded)}
+    compared = _comparison_columns([entry for entry in entries if isinstance(entry, Scored)], settings)
+    rows = []
+    for entry in entries:
+        for metric in METRICS:
+            nothing = {"metric": metric, **used, "mark": "", "comparisons": 0, "missing": MISSING}
+            if isinstance(entry, Scored):
+                numbers = _metric_columns(entry, metric, settings.level)
+                names = _names(entry.run, settings.baseline) | _seed_columns(entry)
+                rows.append({**nothing, **names, **numbers, **compared.get((entry.run.id, metric), {})})
+            else:
+                rows.append({**nothing, **_names(entry, settings.baseline)})
+    return rows
+
+
+def _seed_columns(scored: Scored) -> dict[str, int | None]:
+    return {"seed": None if scored.members else scored.run.seed, "seeds": len(scored.seeds)}
+
+
+def _metric_columns(scored: Scored, metric: Metric, level: float) -> dict[str, Any]:
+    lo, hi = percentile_interval(scored.of_images[metric], level)
+    lo_patient, hi_patient = percentile_interval(scored.of_patients[metric], level)
+    bounds = {"lo": lo, "hi": hi, "lo_patient": lo_patient, "hi_patient": hi_patient}
+    return {"value": scored.value[metric], **bounds, "missing": ""}
+
+
+def _comparison_columns(
+    scored: Sequence[Scored], settings: StatisticsSettings
+) -> dict[tuple[str, Metric], dict[str, Any]]:
+    """Columns of every run and metric that has a reference of the same seed, with Holm within its family."""
+    pairs = _pairs(scored, settings.baseline)
+    keys = [(run, reference, metric) for run, reference in pairs for metric in METRICS]
+    tests = [compare(run, reference, metric, settings.level) for run, reference, metric in keys]
+    groups = [(metric, run.run.family(settings.baseline), run.seeds) for run, _, metric in keys]
+    adjusted, sizes = holm_within(groups, [test.p for test in tests])
+    return {
+        (run.run.id, metric): {
+            "p_published": test.p_published,
+            "mark": test.mark,
+            "difference": test.difference,
+            "difference_lo": test.lo,
+            "difference_hi": test.hi,
+            "p_paired": test.p,
+            "p_holm": float(p_holm),
+            "comparisons": int(size),
+            "p_seeds": test.p_seeds,
+        }
+        for (run, _, metric), test, p_holm, size in zip(keys, tests, adjusted, sizes, strict=True)
+    }
+
+
+def _pairs(scored: Sequence[Scored], baseline: str) -> list[tuple[Scored, Scored]]:
+    """Each run with the reference of the same seed, each mean with the mean of the same seeds."""
+    references = {one.seeds: one for one in scored if one.run.method == baseline}
+    others = [one for one in scored if one.run.method != baseline]
+    return [(one, references[one.seeds]) for one in others if one.seeds in references]
+
+
+def _label_rows(
+    entries: Sequence[Scored | RunDescription], test_set: Predictions, settings: StatisticsSettings
+) -> list[dict[str, Any]]:
+    scored = [entry for entry in entries if isinstance(entry, Scored) and not entry.members]
+    compared = _label_comparisons(scored, test_set, settings)
+    rows = []
+    for one in scored:
+        columns = one.labels.join(compared[one.run.id]) if one.run.id in compared else one.labels
+        names = _names(one.run, settings.baseline)
+        for row in columns.to_dict("records"):
+            rows.append(names | {str(key): value for key, value in row.items()})
+    return rows
+
+
+def _label_comparisons(
+    scored: Sequence[Scored], test_set: Predictions, settings: StatisticsSettings
+) -> dict[str, pd.DataFrame]:
+    """DeLong's test of every label by run, with Holm over every label and run of a family and seed."""
+    tested = [
+        compare_labels(run, reference, test_set, settings.level).assign(run=run.run.id, group=group)
+        for run, reference in _pairs(scored, settings.baseline)
+        for group in [f"{run.run.family(settings.baseline)} {run.seeds}"]
+    ]
+    if not tested:
+        return {}
+    together = pd.concat(tested)
+    adjusted, _ = holm_within(together["group"], together["p_delong"].tolist())
+    together = together.assign(p_holm=adjusted)
+    return {str(run): rows.drop(columns=["run", "group"]) for run, rows in together.groupby("run", sort=False)}
