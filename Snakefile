@@ -15,6 +15,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/study.smk"
 include: "rules/cohort.smk"
 include: "rules/features.smk"
 include: "rules/images.smk"

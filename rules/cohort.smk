@@ -19,6 +19,12 @@ rule cohort:
         f"{LOGS}/cohort/{DATASET}.log",
     benchmark:
         f"{BENCHMARKS}/cohort/{DATASET}.tsv"
+    conda:
+        "../envs/mmsn.yaml"
+    threads: 4
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         settings=as_json(STUDY.cohort),
         variables=as_json(VARIABLE_SQL),
@@ -31,10 +37,6 @@ rule cohort:
         mimic_cxr=STUDY.data.mimic_cxr,
         content=content_digest([*RAW.paths, *map(Path, VARIABLE_SQL.values())]),
         code=code_digest("cohort.command"),
-    threads: 4
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
     message:
         "Joining MIMIC-IV and MIMIC-CXR tables into one row an image"
     shell:

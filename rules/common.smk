@@ -1,5 +1,5 @@
-# Shared by all rule files: the validated study, digests that decide what is stale, names of results.
-# NEEDS  config.yaml and overlays; MAKES  results/study.yaml
+# Shared by the files beside it: the validated study, digests that decide what is stale, names of results.
+# NEEDS  config.yaml and overlays; MAKES  nothing, it holds no rules
 import json
 import os
 import re
@@ -14,7 +14,7 @@ from mmsn.study import MIMIC_SHARDS, check_data, load_study
 
 # Outputs and logs are private, and `mmsn` is the one beside this Python, whichever way snakemake was started.
 os.umask(0o077)
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+shell.prefix(f"set -euo pipefail; umask 077; export PATH={Path(sys.executable).parent}:$PATH; ")
 
 
 def validated(config):
@@ -80,17 +80,49 @@ def last_error(log):
     return f"\n    {errors[-1]}" if errors else ""
 
 
-rule study:
-    output:
-        f"{R}/study.yaml",
-    log:
-        f"{LOGS}/study.log",
-    benchmark:
-        f"{BENCHMARKS}/study.tsv"
-    params:
-        config=as_json(STUDY),
-    message:
-        "Writing the resolved study"
-    localrule: True
-    shell:
-        "mmsn study write --config {params.config:q} --output {output} --log {log}"
+def runs_of(backbone):
+    """The study's runs with one backbone."""
+    return [run for run in STUDY.grid if run.backbone == backbone]
+
+
+def predictions_of(wildcards):
+    """Predictions that the statistics of one backbone compare."""
+    return [f"{R}/evaluate/linear/{DATASET}/{run.path}/predictions.parquet" for run in runs_of(wildcards.backbone)]
+
+
+def histories_of(wildcards):
+    """Training histories of one backbone; a random initialisation has none."""
+    runs = [run for run in runs_of(wildcards.backbone) if run.method.is_trained]
+    return [f"{R}/pretrain/{run.path}/history.parquet" for run in runs]
+
+
+def described_runs(wildcards):
+    """Runs of one backbone as `mmsn report statistics` takes them."""
+    return as_json(
+        [
+            {
+                "id": run.path,
+                "backbone": run.backbone,
+                "backbone_name": STUDY.backbones[run.backbone].title,
+                "method": run.method.id,
+                "method_name": run.method.title,
+                "feature_set": run.method.feature_set,
+                "control": run.method.control,
+                "published": run.method.published,
+                "seed": run.seed,
+                "predictions": f"{R}/evaluate/linear/{DATASET}/{run.path}/predictions.parquet",
+            }
+            for run in runs_of(wildcards.backbone)
+        ]
+    )
+
+
+def described_histories(wildcards):
+    """Runs of one backbone as `mmsn report history` takes them."""
+    return as_json(
+        [
+            {"id": run.path, "name": run.method.title, "history": f"{R}/pretrain/{run.path}/history.parquet"}
+            for run in runs_of(wildcards.backbone)
+            if run.method.is_trained
+        ]
+    )

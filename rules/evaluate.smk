@@ -16,15 +16,17 @@ rule linear:
         f"{LOGS}/evaluate/linear/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/evaluate/linear/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}.tsv"
-    params:
-        settings=as_json(STUDY.linear),
-        store=f"{R}/images/{DATASET}",
-        code=code_digest("evaluation.command"),
+    conda:
+        "../envs/mmsn.yaml"
     threads: 8
     resources:
         gpu=1,
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
+    params:
+        settings=as_json(STUDY.linear),
+        store=lambda wildcards, input: str(Path(input.index).parent),
+        code=code_digest("evaluation.command"),
     message:
         "Linear evaluation of {wildcards.backbone} {wildcards.method}, seed {wildcards.seed}"
     shell:

@@ -11,14 +11,16 @@ rule impute:
         f"{LOGS}/imputation.log",
     benchmark:
         f"{BENCHMARKS}/imputation.tsv"
-    params:
-        settings=as_json(STUDY.imputation),
-        variables=variables_json(STUDY.variables),
-        code=code_digest("ehr.command"),
+    conda:
+        "../envs/mmsn.yaml"
     threads: 8
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        settings=as_json(STUDY.imputation),
+        variables=variables_json(STUDY.variables),
+        code=code_digest("ehr.command"),
     message:
         "Imputing missing views and positions with a random forest"
     shell:
@@ -35,15 +37,17 @@ rule feature_set:
         f"{LOGS}/features/{{feature_set}}.log",
     benchmark:
         f"{BENCHMARKS}/features/{{feature_set}}.tsv"
-    params:
-        variables=lambda wildcards: variables_json(STUDY.feature_sets[wildcards.feature_set]),
-        code=code_digest("ehr.codes"),
+    localrule: True
+    conda:
+        "../envs/mmsn.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=10,
+    params:
+        variables=lambda wildcards: variables_json(STUDY.feature_sets[wildcards.feature_set]),
+        code=code_digest("ehr.codes"),
     message:
         "Encoding feature set {wildcards.feature_set}"
-    localrule: True
     shell:
         "mmsn ehr encode --variables-table {input.variables} --variables {params.variables:q} "
         "--output {output.table} --log {log}"

@@ -11,14 +11,16 @@ rule image_shard:
         f"{LOGS}/images/{DATASET}/{{shard}}.log",
     benchmark:
         f"{BENCHMARKS}/images/{DATASET}/{{shard}}.tsv"
-    params:
-        root=STUDY.data.mimic_cxr,
-        settings=as_json(STUDY.images),
-        code=code_digest("images.shards"),
+    conda:
+        "../envs/mmsn.yaml"
     threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        root=STUDY.data.mimic_cxr,
+        settings=as_json(STUDY.images),
+        code=code_digest("images.shards"),
     message:
         "Packing radiographs of patients {wildcards.shard}"
     shell:
@@ -39,16 +41,18 @@ rule image_index:
         f"{LOGS}/images/{DATASET}/index.log",
     benchmark:
         f"{BENCHMARKS}/images/{DATASET}/index.tsv"
+    localrule: True
+    conda:
+        "../envs/mmsn.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=20,
     params:
         shards=lambda wildcards, input: " ".join(f"--shards {path}" for path in input.shards),
         settings=as_json(STUDY.images),
         code=code_digest("images.index"),
-    resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=20,
     message:
         "Indexing the packed radiographs"
-    localrule: True
     shell:
         "mmsn images index {params.shards} --images {input.images} --settings {params.settings:q} "
         "--output-index {output.index} --output-quarantine {output.quarantine} --log {log}"

@@ -14,19 +14,21 @@ rule pretrain:
         f"{LOGS}/pretrain/{{backbone}}/{{method}}/seed{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/pretrain/{{backbone}}/{{method}}/seed{{seed}}.tsv"
-    params:
-        backbone=lambda wildcards: as_json(STUDY.backbones[wildcards.backbone]),
-        settings=as_json(STUDY.pretrain),
-        store=f"{R}/images/{DATASET}",
-        features=lambda wildcards, input: f"--features {input.features}" if input.features else "",
-        # Not an output: Snakemake deletes outputs of a failed job, and this is what a stopped run goes on from.
-        checkpoint=f"{R}/pretrain/{{backbone}}/{{method}}/seed{{seed}}/unfinished.safetensors",
-        code=code_digest("training.command"),
+    conda:
+        "../envs/mmsn.yaml"
     threads: 8
     resources:
         gpu=1,
         mem_mb=lambda wildcards, attempt: 32000 * attempt,
         runtime=lambda wildcards, attempt: 2880 * attempt,
+    params:
+        backbone=lambda wildcards: as_json(STUDY.backbones[wildcards.backbone]),
+        settings=as_json(STUDY.pretrain),
+        store=lambda wildcards, input: str(Path(input.index).parent),
+        features=lambda wildcards, input: f"--features {input.features}" if input.features else "",
+        # Not an output: Snakemake deletes outputs of a failed job, and this is what a stopped run goes on from.
+        checkpoint=f"{R}/pretrain/{{backbone}}/{{method}}/seed{{seed}}/unfinished.safetensors",
+        code=code_digest("training.command"),
     message:
         "Pretraining {wildcards.backbone} with {wildcards.method}, seed {wildcards.seed}"
     shell:

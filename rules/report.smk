@@ -24,54 +24,6 @@ FIGURES = expand(
 )
 
 
-def runs_of(backbone):
-    """The study's runs with one backbone."""
-    return [run for run in STUDY.grid if run.backbone == backbone]
-
-
-def predictions_of(wildcards):
-    """Predictions that the statistics of one backbone compare."""
-    return [f"{R}/evaluate/linear/{DATASET}/{run.path}/predictions.parquet" for run in runs_of(wildcards.backbone)]
-
-
-def histories_of(wildcards):
-    """Training histories of one backbone; a random initialisation has none."""
-    runs = [run for run in runs_of(wildcards.backbone) if run.method.is_trained]
-    return [f"{R}/pretrain/{run.path}/history.parquet" for run in runs]
-
-
-def described_runs(wildcards):
-    """Runs of one backbone as `mmsn report statistics` takes them."""
-    return as_json(
-        [
-            {
-                "id": run.path,
-                "backbone": run.backbone,
-                "backbone_name": STUDY.backbones[run.backbone].title,
-                "method": run.method.id,
-                "method_name": run.method.title,
-                "feature_set": run.method.feature_set,
-                "control": run.method.control,
-                "published": run.method.published,
-                "seed": run.seed,
-                "predictions": f"{R}/evaluate/linear/{DATASET}/{run.path}/predictions.parquet",
-            }
-            for run in runs_of(wildcards.backbone)
-        ]
-    )
-
-
-def described_histories(wildcards):
-    """Runs of one backbone as `mmsn report history` takes them."""
-    return as_json(
-        [
-            {"id": run.path, "name": run.method.title, "history": f"{R}/pretrain/{run.path}/history.parquet"}
-            for run in runs_of(wildcards.backbone)
-            if run.method.is_trained
-        ]
-    )
-
-
 rule statistics:
     input:
         predictions=predictions_of,
@@ -82,14 +34,16 @@ rule statistics:
         f"{LOGS}/statistics/linear/{DATASET}/{{backbone}}.log",
     benchmark:
         f"{BENCHMARKS}/statistics/linear/{DATASET}/{{backbone}}.tsv"
-    params:
-        runs=described_runs,
-        settings=as_json(STUDY.statistics),
-        code=code_digest("reporting.summary"),
+    conda:
+        "../envs/mmsn.yaml"
     threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        runs=described_runs,
+        settings=as_json(STUDY.statistics),
+        code=code_digest("reporting.summary"),
     message:
         "Bootstrapping and comparing all {wildcards.backbone} runs"
     shell:
@@ -114,12 +68,14 @@ rule results_table:
         f"{LOGS}/tables/linear_{DATASET}_{{backbone}}.log",
     benchmark:
         f"{BENCHMARKS}/tables/linear_{DATASET}_{{backbone}}.tsv"
+    localrule: True
+    conda:
+        "../envs/mmsn.yaml"
     params:
         note=STUDY.note,
         code=code_digest("reporting.command"),
     message:
         "Writing the table of linear results, {wildcards.backbone}"
-    localrule: True
     shell:
         f"mmsn report table --summary {{input.summary}} --protocol linear --dataset {DATASET} "
         "--data-note {params.note:q} --output-csv {output.csv} --output-markdown {output.markdown} "
@@ -142,12 +98,14 @@ rule label_table:
         f"{LOGS}/tables/labels_linear_{DATASET}_{{backbone}}.log",
     benchmark:
         f"{BENCHMARKS}/tables/labels_linear_{DATASET}_{{backbone}}.tsv"
+    localrule: True
+    conda:
+        "../envs/mmsn.yaml"
     params:
         note=STUDY.note,
         code=code_digest("reporting.command"),
     message:
         "Writing the tables by label, {wildcards.backbone}"
-    localrule: True
     shell:
         f"mmsn report labels --labels {{input.labels}} --protocol linear --dataset {DATASET} "
         "--data-note {params.note:q} --output-csv {output.csv} --output-markdown {output.markdown} "
@@ -170,12 +128,14 @@ rule cohort_table:
         f"{LOGS}/tables/cohort_{DATASET}.log",
     benchmark:
         f"{BENCHMARKS}/tables/cohort_{DATASET}.tsv"
+    localrule: True
+    conda:
+        "../envs/mmsn.yaml"
     params:
         note=STUDY.note,
         code=code_digest("reporting.command"),
     message:
         "Writing the cohort's counts beside the published ones"
-    localrule: True
     shell:
         "mmsn report cohort --flow {input.flow} --data-note {params.note:q} --output-csv {output.csv} "
         "--output-markdown {output.markdown} --output-html {output.html} --log {log}"
@@ -196,12 +156,14 @@ rule forest:
         f"{LOGS}/figures/forest_linear_{DATASET}_{{backbone}}.log",
     benchmark:
         f"{BENCHMARKS}/figures/forest_linear_{DATASET}_{{backbone}}.tsv"
+    localrule: True
+    conda:
+        "../envs/mmsn.yaml"
     params:
         note=STUDY.note,
         code=code_digest("reporting.command"),
     message:
         "Drawing the forest plot, {wildcards.backbone}"
-    localrule: True
     shell:
         f"mmsn report forest --summary {{input.summary}} --protocol linear --dataset {DATASET} "
         "--data-note {params.note:q} --output-svg {output.svg} --output-png {output.png} --log {log}"
@@ -222,11 +184,13 @@ rule history:
         f"{LOGS}/figures/pretraining_{{backbone}}.log",
     benchmark:
         f"{BENCHMARKS}/figures/pretraining_{{backbone}}.tsv"
+    localrule: True
+    conda:
+        "../envs/mmsn.yaml"
     params:
         runs=described_histories,
         code=code_digest("reporting.command"),
     message:
         "Drawing the training curves, {wildcards.backbone}"
-    localrule: True
     shell:
         "mmsn report history --runs {params.runs:q} --output-svg {output.svg} --output-png {output.png} --log {log}"

@@ -178,9 +178,7 @@ def test_macro_leaves_out_what_the_mask_leaves_out():
 
 @given(st.integers(2, 40), st.integers(1, 40), st.integers(0, 100))
 @settings(deadline=None, max_examples=50)
-def test_an_image_counts_as_often_as_its_patient_and_as_many_patients_are_drawn_as_there_are(
-    patients, resamples, seed
-):
+def test_an_image_counts_as_often_as_its_patient_and_as_many_patients_are_drawn_as_there_are(patients, resamples, seed):
     ids = np.random.default_rng(seed).permutation(np.r_[np.arange(patients), np.arange(patients), 0]) * 10
     weights = patient_resamples(ids, resamples, seed)
     assert weights.shape == (resamples, ids.size)

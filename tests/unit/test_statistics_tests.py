@@ -106,9 +106,7 @@ def test_clustered_delong_and_patient_bootstrap_agree_on_the_standard_error():
     patient, target, first, second = two_models(patients=400)
     weights = patient_resamples(patient, 2000, seed=0)
     a, b = (bootstrap(target[:, None], score[:, None], weights).auroc[:, 0] for score in (first, second))
-    assert (a - b).std() == pytest.approx(
-        delong_test(target, first, second, patient).standard_error, rel=0.08
-    )
+    assert (a - b).std() == pytest.approx(delong_test(target, first, second, patient).standard_error, rel=0.08)
 
 
 def test_delong_knows_only_ranks_and_no_row_order():
@@ -137,9 +135,7 @@ def test_a_model_compared_with_itself_differs_by_nothing():
 
 def test_delong_says_why_a_label_has_no_test():
     perfect, constant = np.array([0.0, 0, 1, 1]), np.zeros(4)
-    target = np.array(
-        [[0, 0, np.nan, 0, 0], [0, 0, np.nan, 1, 0], [0, 1, np.nan, 1, 1], [0, 1, np.nan, 1, 1]]
-    )
+    target = np.array([[0, 0, np.nan, 0, 0], [0, 0, np.nan, 1, 0], [0, 1, np.nan, 1, 1], [0, 1, np.nan, 1, 1]])
     one, other = np.tile(perfect[:, None], 5), np.tile(constant[:, None], 5)
     table = delong_per_label(target, one, other, list("abcde"), patients=[1, 2, 3, 4])
     assert table["excluded"].tolist() == [

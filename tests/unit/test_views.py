@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
-from tests.unit.test_views_crops import radiograph_like, seeded
 from torchvision import transforms
 
 from mmsn.images.masks import keep_indices
@@ -20,6 +19,7 @@ from mmsn.images.views import (
     horizontal_flip,
     normalise,
 )
+from tests.unit.test_views_crops import radiograph_like, seeded
 
 SMALL = ViewSettings(random_size=32, focal_size=16, focal_views=3)
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 from scipy.stats import ks_2samp
-from tests.unit.test_views_crops import radiograph_like, seeded
 from torchvision import transforms
 from torchvision.transforms import functional
 
 from mmsn.images.affine import AffineParameters, affine, random_affine, sample_affine
+from tests.unit.test_views_crops import radiograph_like, seeded
 
 SIDE = 128
 

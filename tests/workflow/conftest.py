@@ -11,7 +11,8 @@ from tests.workflow.project import Project
 def synthetic(tmp_path_factory) -> Path:
     """A few dozen synthetic patients with small radiographs, and a copy of the project to run them with."""
     project = Project(tmp_path_factory.mktemp("synthetic"))
-    drawn = project.mmsn("synth", "--output", "data", "--patients", "48", "--side", "48", "--seed", "3", "--no-external")
+    sizes = ("--patients", "48", "--side", "48", "--seed", "3")
+    drawn = project.mmsn("synth", "--output", "data", *sizes, "--no-external")
     assert drawn.returncode == 0, drawn.stdout
     return project.folder / "data"
 

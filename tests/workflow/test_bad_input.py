@@ -57,7 +57,10 @@ def _two_splits(table: pd.DataFrame) -> pd.DataFrame:
             lambda d: _rewrite(d / METADATA, lambda t: t.drop(columns="ViewPosition")),
             r"metadata\.csv\.gz.*ViewPosition",
         ),
-        (lambda d: _rewrite(d / METADATA, _cell("StudyDate", 4, "2180-05-06")), r"metadata\.csv\.gz: row 6, column StudyDate: '2180-05-06'"),
+        (
+            lambda d: _rewrite(d / METADATA, _cell("StudyDate", 4, "2180-05-06")),
+            r"metadata\.csv\.gz: row 6, column StudyDate: '2180-05-06'",
+        ),
         (
             lambda d: _rewrite(d / METADATA, lambda t: pd.concat([t, t.iloc[[3]]])),
             r"metadata.*dicom_id",

@@ -20,7 +20,7 @@ PLUMBING: Final = frozenset({"cli", "console", "errors", "files", "provenance", 
 def code_digest(module: str) -> str:
     """Digest of a module of ours (`training.command`) and of every module of ours it imports, however deep.
 
-    Comments, docstrings and layout do not count. SQL files, templates and tables count whole, with the package that holds them.
+    Comments, docstrings and layout do not count. SQL files, templates and tables count whole, with their package.
     """
     total = hashlib.sha256()
     for path in sorted(_closure(module)):

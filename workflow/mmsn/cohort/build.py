@@ -83,9 +83,9 @@ def _place(connection: duckdb.DuckDBPyConnection, tables: Tables, settings: Coho
 
 
 def _images(connection: duckdb.DuckDBPyConnection, values: Mapping[str, pa.ChunkedArray]) -> pa.Table:
-    rows = table(connection, "kept_images")
-    kept = connection.sql("SELECT reason IS NULL AS kept FROM placed ORDER BY image").to_arrow_table()["kept"]
-    columns = dict(zip(rows.column_names, rows.columns, strict=True))
-    columns |= {name: column.filter(kept) for name, column in values.items()}
+    columns: dict[str, pa.ChunkedArray] = {**values}
+    for part in (table(connection, "identity"), table(connection, "placement")):
+        columns |= dict(zip(part.column_names, part.columns, strict=True))
     schema = images_schema({name: column.type for name, column in values.items()})
-    return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
+    images = pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
+    return images.filter(columns["kept"])

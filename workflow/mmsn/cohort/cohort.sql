@@ -4,6 +4,7 @@ CREATE TABLE placed AS
 SELECT
     images.rowid AS image,
     images.subject_id,
+    images.study_id,
     images.view_position,
     images.orientation IS NULL AS no_orientation,
     images.study_date IS NULL AS no_date,

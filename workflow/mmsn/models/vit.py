@@ -45,7 +45,8 @@ def encode_tokens(encoder: VisionTransformer, images: Tensor, keep: Tensor | Non
     """
     side = encoder.patch_embed.patch_size[0]
     grid = (images.shape[-2] // side, images.shape[-1] // side)
-    assert encoder.pos_embed is not None and encoder.cls_token is not None  # as create_encoder made sure
+    assert encoder.pos_embed is not None  # create_encoder made sure of both
+    assert encoder.cls_token is not None
     positions = position_embedding(encoder.pos_embed, grid)
     patches = patchify(images, side)
     if keep is None:

@@ -95,7 +95,7 @@ def fracture(scene: Frontal, severity: float, look: Look, rng: np.random.Generat
     """Callus and a small extrapleural swelling at the break; the step in the ribs is `rib_break`."""
     side, rib = side_of(rng), rng.uniform(0.38, 0.54)
     at = (side * scene.width * 0.86, rib)
-    scene.soft += np.float32(0.14 + 0.20 * severity) * glow(scene.x, scene.y, at, (0.030, 0.055))
+    scene.soft += np.float32(0.20 + 0.26 * severity) * glow(scene.x, scene.y, at, (0.034, 0.060))
     for offset in (-0.035, 0.035):
         scene.bone += np.float32(0.16) * glow(scene.x, scene.y, (at[0], at[1] + offset), (0.010, 0.008))
 
@@ -147,9 +147,9 @@ def pleural_effusion(scene: Frontal, severity: float, look: Look, rng: np.random
 def pleural_other(scene: Frontal, severity: float, look: Look, rng: np.random.Generator) -> None:
     """Thickened pleura along the chest wall with calcified plaques."""
     for side in _sides(rng, 0.3):
-        top = rng.uniform(0.30, 0.42)
+        top = rng.uniform(0.30, 0.38)
         run = ramp(scene.y - top, 0.05) * ramp(top + 0.24 + 0.12 * severity - scene.y, 0.08) * scene.half(side)
-        thick = 0.024 + 0.034 * severity
+        thick = 0.030 + 0.040 * severity
         rind = ramp(thick * (1 + 0.3 * cloud(rng, scene.canvas, 12)) - scene.depth_in, 0.010)
         rind *= ramp(scene.depth_in, 0.008) * run
         scene.fill(0.8 * rind)

@@ -53,10 +53,10 @@ def _cage(look: Look, anatomy: Anatomy, canvas: Canvas) -> Lateral:
     depth = 0.255 * anatomy.depth * (1 + 0.03 * look.male)
     kyphosis = 0.012 + 0.050 * look.years
     along = np.clip((y - anatomy.apex) / 0.6, 0, 1.4)
-    front = -depth * np.clip(along * 1.7 + 0.02, 0, 1) ** 0.6 * (0.90 + 0.14 * along)
-    back = depth * 0.98 * (0.35 + 0.65 * np.clip(along * 2.2, 0, 1) ** 0.7) + kyphosis * np.sin(
-        np.float32(np.pi) * np.clip((y - 0.1) / 0.8, 0, 1)
-    )
+    rise = 1 - np.clip(1 - along * 1.15, 0, 1) ** 2.4
+    hump = np.sin(np.float32(np.pi) * np.clip((y - 0.1) / 0.8, 0, 1))
+    front = -depth * rise * (0.93 + 0.10 * along)
+    back = depth * 0.98 * (0.33 + 0.67 * rise) + kyphosis * hump
     lift = 0.045 * look.recumbent + 0.05 * look.severity("Atelectasis") - 0.03 * look.severity("Emphysema")
     base = anatomy.dome - 0.005 - lift
     dome = base + 1.0 * np.clip(np.abs(x + 0.07) - 0.03, 0, None) ** 2 + 0.28 * np.clip(x, 0, None)
@@ -77,14 +77,14 @@ def _cage(look: Look, anatomy: Anatomy, canvas: Canvas) -> Lateral:
 def _soft_tissue(scene: Lateral, look: Look, anatomy: Anatomy) -> None:
     x, y = scene.x, scene.y
     wall = 0.040 * anatomy.fat * (0.5 if look.died else 1.0) + 0.01
-    neck = 0.105 + 0.50 * np.clip(y - 0.04, 0, 0.22)
+    neck = 0.10 + 0.16 * np.clip((y - 0.02) / 0.24, 0, 1) ** 1.6
     middle = (scene.front + scene.back) / 2 + 0.02
     half = np.maximum((scene.back - scene.front) / 2 + wall + 0.045, neck)
     across = np.clip(np.abs(x - middle) / half, 0, 1)
     scene.soft += (0.74 + 1.3 * wall) * np.sqrt(1 - across**4)
     # Raised arms and shoulders cover the top; the abdomen is dense.
-    raised = ramp(0.13 + 0.6 * (x - 0.05) - np.abs(y - 0.02 + 0.35 * x), 0.05) * ramp(0.20 - y, 0.10)
-    scene.soft += 0.16 * raised + 0.16 * ramp(0.16 - y, 0.20) * ramp(0.16 - np.abs(x - 0.05), 0.08)
+    raised = ramp(0.10 - np.abs(y - 0.02 + 0.35 * x), 0.08) * ramp(0.22 - y, 0.20)
+    scene.soft += 0.10 * raised + 0.12 * ramp(0.16 - y, 0.24) * ramp(0.16 - np.abs(x - 0.05), 0.20)
     below = ramp(y - scene.dome, 0.012) * ramp(x - scene.front, 0.03) * ramp(scene.back - x, 0.03)
     scene.soft += 0.14 * below
     if not look.male:
@@ -141,7 +141,8 @@ def _vessels(scene: Lateral, look: Look, anatomy: Anatomy) -> None:
     rng = np.random.default_rng(anatomy.vessel_seed)
     count = 26
     angle = np.linspace(0, 2 * np.pi, count, endpoint=False)[:, None] + rng.normal(0, 0.15, (count, 1))
-    reach = 0.015 + rng.uniform(0.09, 0.20, (count, 1)) * np.linspace(0, 1, 6)[None, :]
+    begin = rng.choice([0.0, 0.03, 0.07], (count, 1))
+    reach = begin + rng.uniform(0.08, 0.17, (count, 1)) * np.linspace(0, 1, 6)[None, :]
     bend = angle + rng.normal(0, 0.4, (count, 1)) * np.linspace(0, 1, 6)[None, :]
     xs, ys = HILUM[0] + reach * np.cos(bend), HILUM[1] + 1.1 * reach * np.sin(bend)
     full = 1 + 0.35 * look.recumbent + 0.6 * look.severity("Edema") - 0.35 * look.severity("Emphysema")

@@ -52,7 +52,7 @@ def fracture(scene: Lateral, severity: float, look: Look, rng: np.random.Generat
     """A vertebra wedged to half its height, denser than its neighbours."""
     height = rng.uniform(0.46, 0.62)
     at = float(np.interp(height, scene.y[:, 0], scene.spine[:, 0]))
-    scene.bone += np.float32(0.16 + 0.18 * severity) * chord(scene.x, scene.y, (at - 0.005, height), (0.040, 0.024))
+    scene.bone += np.float32(0.20 + 0.22 * severity) * chord(scene.x, scene.y, (at - 0.005, height), (0.044, 0.026))
 
 
 def lung_lesion(scene: Lateral, severity: float, look: Look, rng: np.random.Generator) -> None:
@@ -77,14 +77,14 @@ def pleural_effusion(scene: Lateral, severity: float, look: Look, rng: np.random
         scene.fill((0.45 + 0.4 * severity) * layer)
         return
     rise = np.clip(scene.x / np.maximum(scene.back, 0.05), -1, 1)
-    level = scene.base + 0.105 - 0.21 * severity - 0.06 * np.abs(rise) ** 3
-    scene.fill(0.60 * ramp(scene.y - level, 0.022))
+    level = scene.base + 0.105 - 0.22 * severity - 0.06 * np.abs(rise) ** 3
+    scene.fill((0.32 + 0.30 * severity) * ramp(scene.y - level, 0.022))
 
 
 def pleural_other(scene: Lateral, severity: float, look: Look, rng: np.random.Generator) -> None:
     """A thick rind along the back of the chest."""
     run = ramp(scene.y - 0.34, 0.06) * ramp(0.70 - scene.y, 0.08)
-    rind = ramp(scene.x - scene.back + 0.045 + 0.025 * severity, 0.012) * ramp(scene.back - 0.028 - scene.x, 0.01)
+    rind = ramp(scene.x - scene.back + 0.055 + 0.035 * severity, 0.012) * ramp(scene.back - 0.028 - scene.x, 0.01)
     scene.fill(0.7 * rind * run)
     scene.bone += np.float32(0.10 + 0.10 * severity) * rind * run * (cloud(rng, scene.canvas, 22) > 0.4)
 
