@@ -26,10 +26,13 @@ rule linear:
     params:
         settings=as_json(STUDY.linear),
         store=lambda wildcards, input: str(Path(input.index).parent),
+        # As in pretraining: no output, so that a stopped evaluation goes on from it.
+        checkpoint=f"{R}/evaluate/linear/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}/unfinished.safetensors",
         code=code_digest("evaluation.command"),
     message:
         "Linear evaluation of {wildcards.backbone} {wildcards.method}, seed {wildcards.seed}"
     shell:
         "mmsn evaluate linear --encoder {input.encoder} --images {input.images} --store {params.store} "
         "--settings {params.settings:q} --seed {wildcards.seed} --title '{wildcards.backbone} {wildcards.method}' "
-        "--output-predictions {output.predictions} --output-runs {output.runs} --threads {threads} --log {log}"
+        "--output-predictions {output.predictions} --output-runs {output.runs} --checkpoint {params.checkpoint} "
+        "--threads {threads} --log {log}"

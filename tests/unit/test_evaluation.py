@@ -1,12 +1,15 @@
 """Linear evaluation: frozen encoder, independent runs over shared features, every test image scored."""
 
+import os
+import signal
+
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from mmsn.errors import UserError
+from mmsn.errors import StoppedBySignal, UserError
 from mmsn.evaluation.data import LabelledImages, load_split
 from mmsn.evaluation.linear import LinearEvaluation, macro_auroc
 from mmsn.evaluation.probe import Probe, masked_bce
@@ -54,9 +57,34 @@ def _encoder():
 
 
 def _evaluation(store, tmp_path, **settings):
+    splits = _splits(store, tmp_path)
+    where = tmp_path / "unfinished.safetensors"
+    where.unlink(missing_ok=True)
     return LinearEvaluation(
-        _encoder(), store, _splits(store, tmp_path), _settings(**settings), 3, torch.device("cpu"), "test"
+        _encoder(), store, splits, _settings(**settings), 3, torch.device("cpu"), "test", where, "f"
     )
+
+
+@pytest.mark.parametrize("stop_in_epoch", [1, 2, 3])
+def test_a_stopped_evaluation_goes_on_from_its_last_epoch(store, tmp_path, stop_in_epoch):
+    expected = _evaluation(store, tmp_path).run()
+    stopped = _evaluation(store, tmp_path)
+    original = stopped._train_epoch
+
+    def stop_at(probes, epoch):
+        if epoch == stop_in_epoch:
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(probes, epoch)
+
+    stopped._train_epoch = stop_at
+    with pytest.raises(StoppedBySignal):
+        stopped.run()
+    splits = _splits(store, tmp_path)
+    again = LinearEvaluation(
+        _encoder(), store, splits, _settings(), 3, torch.device("cpu"), "test", stopped.checkpoint, "f"
+    ).run()
+    np.testing.assert_array_equal(again.test_scores, expected.test_scores)
+    assert runs_table(again).equals(runs_table(expected))
 
 
 def test_each_run_equals_the_same_run_trained_alone(store, tmp_path):

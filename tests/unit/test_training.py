@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 import torch
 
+from mmsn.checkpoint import load_checkpoint
 from mmsn.errors import StoppedBySignal, UserError
 from mmsn.files import write_table
 from mmsn.images.store import PixelStore
 from mmsn.methods import Method
 from mmsn.presets import preset_values
-from mmsn.training.checkpoint import load_checkpoint
 from mmsn.training.data import PretrainData, load_data
 from mmsn.training.loop import CheckpointPolicy, Pretraining
 from mmsn.training.method import create_model

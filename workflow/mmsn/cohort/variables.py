@@ -46,7 +46,7 @@ def evaluate(
     for name in variables:
         _check_name(name)
     images = connection.sql("SELECT dicom_id FROM images ORDER BY rowid").to_arrow_table()["dicom_id"]
-    # On one thread a statement over `images` keeps their order, which saves sorting it out; statements run side by side.
+    # On one thread a statement over `images` keeps their order, which saves a join; statements run side by side.
     connection.execute("SET threads = 1")
     with ThreadPoolExecutor(threads) as pool:
         columns = pool.map(lambda item: _evaluate_one(connection.cursor(), images, *item), variables.items())

@@ -24,38 +24,21 @@ def linear(
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")],
     output_predictions: Annotated[Path, typer.Option(help="Test scores, one row an image and label, Parquet.")],
     output_runs: Annotated[Path, typer.Option(help="Every setting tried and the chosen one, Parquet.")],
+    checkpoint: Annotated[Path, typer.Option(help="State of an unfinished evaluation; removed when it is done.")],
     title: Annotated[str, typer.Option(help="Name of the model in messages.")] = "encoder",
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     log: Annotated[Path | None, typer.Option(help="Log file.")] = None,
 ) -> None:
-    """Train linear heads on a frozen encoder, choose the best on validation, score the test images."""
+    """Train linear heads on a frozen encoder, choose the best on validation, score the test images.
+
+    Stopped by a signal, the same command goes on from the last epoch.
+    """
 
     def work() -> None:
-        import torch
+        from mmsn.evaluation.run import LinearFiles, run_linear
 
-        from mmsn.devices import pick_device
-        from mmsn.encoder_file import load_encoder
-        from mmsn.evaluation.data import load_split
-        from mmsn.evaluation.linear import LinearEvaluation
-        from mmsn.evaluation.settings import LinearSettings
-        from mmsn.evaluation.tables import predictions_table, runs_table
-        from mmsn.files import read_table, write_table
-        from mmsn.images.store import PixelStore
-        from mmsn.provenance import content_digest
-
-        torch.set_num_threads(threads)
-        chosen = LinearSettings.model_validate_json(settings)
-        pixels = PixelStore(store)
-        splits = {name: load_split(images, pixels, name) for name in ("train", "validate", "test")}
-        evaluation = LinearEvaluation(load_encoder(encoder), pixels, splits, chosen, seed, pick_device(device), title)
-        result = evaluation.run()
-        cohort_metadata = read_table(images, ["split"]).schema.metadata or {}
-        metadata = {
-            "mmsn.encoder_digest": content_digest([encoder]),
-            "mmsn.split_sha256": cohort_metadata.get(b"mmsn.split_sha256", b"").decode(),
-        }
-        write_table(output_predictions, predictions_table(splits["test"], result.test_scores), metadata)
-        write_table(output_runs, runs_table(result))
+        files = LinearFiles(encoder, images, store, output_predictions, output_runs, checkpoint)
+        run_linear(files, settings, seed, title, threads, device)
 
     raise typer.Exit(console.run(work, log))

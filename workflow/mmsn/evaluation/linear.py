@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
+from mmsn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mmsn.console import logger, progress
-from mmsn.errors import UserError
+from mmsn.errors import StoppedBySignal, UserError
 from mmsn.evaluation.data import LabelledImages
 from mmsn.evaluation.probe import Probe
 from mmsn.evaluation.settings import LinearSettings
@@ -18,6 +20,7 @@ from mmsn.images.store import PixelStore
 from mmsn.images.views import TestTransform, TrainTransform
 from mmsn.models.vit import class_embedding
 from mmsn.randomness import generator
+from mmsn.signals import StopRequest
 from mmsn.statistics.metrics import auroc
 
 _TEST_BATCH = 256
@@ -43,6 +46,8 @@ class LinearEvaluation:
         seed: of weights, order and augmentation.
         device: to compute on.
         description: what the progress bar says.
+        checkpoint: where the probes are saved after each epoch, and taken up again.
+        fingerprint: identifies encoder, images and settings; another one's checkpoint is refused.
     """
 
     def __init__(
@@ -54,10 +59,13 @@ class LinearEvaluation:
         seed: int,
         device: torch.device,
         description: str,
+        checkpoint: Path,
+        fingerprint: str,
     ) -> None:
         self.encoder = encoder.to(device).eval().requires_grad_(False)
         self.store, self.splits, self.settings = store, splits, settings
         self.seed, self.device, self.description = seed, device, description
+        self.checkpoint, self.fingerprint, self._stop = checkpoint, fingerprint, StopRequest()
         self.train_view = TrainTransform(settings.views)
         self.test_view = TestTransform(settings.views)
 
@@ -65,14 +73,16 @@ class LinearEvaluation:
         """Train every probe, choose the best on validation, score the test split."""
         validation = self.embeddings(self.splits["validate"])
         probes = [self._new_probe(index) for index in range(len(self.settings.runs))]
-        label = f"{self.description}: linear probes"
-        for epoch in progress(range(self.settings.max_epochs), label):
-            active = [probe for probe in probes if not probe.stopped]
-            if not active:
-                break
-            self._train_epoch(active, epoch)
-            for probe in active:
-                probe.close_epoch(self._validation_auroc(probe, validation))
+        first = self._taken_up(probes)
+        with self._stop:
+            for epoch in progress(range(first, self.settings.max_epochs), f"{self.description}: linear probes"):
+                active = [probe for probe in probes if not probe.stopped]
+                if not active:
+                    break
+                self._train_epoch(active, epoch)
+                for probe in active:
+                    probe.close_epoch(self._validation_auroc(probe, validation))
+                self._save(probes, epoch + 1)
         chosen = max(probes, key=lambda probe: probe.best_auroc)
         chosen.restore_best()
         logger.info(
@@ -91,12 +101,30 @@ class LinearEvaluation:
             chunks.append(class_embedding(self.encoder, self.test_view(pixels)))
         return torch.cat(chunks)
 
+    def _save(self, probes: list[Probe], epochs: int) -> None:
+        tensors = {f"{probe.run.id}.{name}": t for probe in probes for name, t in probe.tensors().items()}
+        standing = {"epochs": epochs, "probes": {probe.run.id: probe.standing() for probe in probes}}
+        save_checkpoint(self.checkpoint, self.fingerprint, tensors, standing)
+
+    def _taken_up(self, probes: list[Probe]) -> int:
+        """Restore saved probes; the epoch to go on with."""
+        saved = load_checkpoint(self.checkpoint, self.fingerprint)
+        if saved is None:
+            return 0
+        for probe in probes:
+            part = Checkpoint(saved.part(f"{probe.run.id}."), None)
+            probe.restore(part, saved.state["probes"][probe.run.id])
+        logger.info("%s: linear probes go on at epoch %d", self.description, saved.state["epochs"] + 1)
+        return int(saved.state["epochs"])
+
     def _new_probe(self, index: int) -> Probe:
         run, labels = self.settings.runs[index], self.splits["train"].targets.shape[1]
         return Probe(run, self.settings, self.encoder.embed_dim, labels, self.seed, self.device)
 
     def _train_epoch(self, probes: list[Probe], epoch: int) -> None:
         for features, targets in self._augmented(epoch):
+            if self._stop.made:
+                raise StoppedBySignal(self.description)
             for probe in probes:
                 probe.learn(features, targets)
 

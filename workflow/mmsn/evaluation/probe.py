@@ -2,13 +2,17 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsn.checkpoint import Checkpoint, Tensors, module_tensors, optimizer_tensors, restore_optimizer
 from mmsn.evaluation.settings import LinearSettings, ProbeRun
 from mmsn.randomness import derived_seed
+
+_COUNTED: Final = ("best_auroc", "best_epoch", "epochs", "stopped", "waited")
 
 
 def masked_bce(logits: Tensor, targets: Tensor) -> Tensor:
@@ -32,7 +36,7 @@ class Probe:
     best_epoch: int = 0
     epochs: int = 0
     stopped: bool = False
-    _waited: int = 0
+    waited: int = 0
     _best: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,17 +66,40 @@ class Probe:
         if auroc > self.best_auroc:
             self.best_auroc, self.best_epoch = auroc, self.epochs
             self._best = {name: value.detach().clone() for name, value in self.head.state_dict().items()}
-        self._waited = 0 if improved else self._waited + 1
+        self.waited = 0 if improved else self.waited + 1
         if self.run.schedule == "plateau":
             self.plateau.step(auroc)
         else:
             self.cosine.step()
-            self.stopped = self._waited >= self.settings.patience
+            self.stopped = self.waited >= self.settings.patience
 
     @torch.no_grad()
     def scores(self, features: Tensor) -> Tensor:
         """Probabilities `[N, L]` for `[N, D]` with the weights as they are now."""
         return torch.sigmoid(self.head(features))
+
+    def tensors(self) -> Tensors:
+        """Weights, best weights and optimiser state, for a checkpoint."""
+        best = {f"best.{name}": value for name, value in self._best.items()}
+        return module_tensors(self.head, "head.") | best | optimizer_tensors(self.optimizer, "optimizer.")
+
+    def standing(self) -> dict[str, Any]:
+        """Everything else of a checkpoint, as JSON."""
+        schedules = {"cosine": self.cosine.state_dict(), "plateau": self.plateau.state_dict()}
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        return {**{name: getattr(self, name) for name in _COUNTED}, **schedules, "learning_rates": rates}
+
+    def restore(self, saved: Checkpoint, standing: dict[str, Any]) -> None:
+        """Go back to a checkpoint's epoch."""
+        self.head.load_state_dict(saved.part("head."))
+        self._best = saved.part("best.")
+        restore_optimizer(self.optimizer, saved.part("optimizer."))
+        for name in _COUNTED:
+            setattr(self, name, standing[name])
+        self.cosine.load_state_dict(standing["cosine"])
+        self.plateau.load_state_dict(standing["plateau"])
+        for group, rate in zip(self.optimizer.param_groups, standing["learning_rates"], strict=True):
+            group["lr"] = rate
 
     def restore_best(self) -> None:
         """Go back to the weights of the best epoch."""

@@ -27,8 +27,8 @@ PARTS = {"train": (0.15, 1), "valid": (0.15, 64_541), "test": (0.35, 64_741)}
 def write_chexpert(settings: SynthSettings, folder: Path, workers: int) -> None:
     """Write `{train,valid,test}.csv` and their images.
 
-    As in the original, train has an automatic labeller's blanks and -1, valid and test have radiologists' 0 and 1, test has
-    no demographic columns, and paths of train and valid begin with the name of the original folder.
+    As in the original, train has an automatic labeller's blanks and -1, valid and test have radiologists' 0 and 1,
+    test has no demographic columns, and paths of train and valid begin with the name of the original folder.
     """
     for number, (part, (share, first)) in enumerate(PARTS.items()):
         rng = np.random.default_rng((settings.seed, 100 + number))
@@ -45,8 +45,9 @@ def _paths(drawn: ExternalSet, part: str, first: int) -> list[str]:
     """`train/patient00001/study1/view2_lateral.jpg` of each image."""
     patient = drawn.recorded.patient
     number = _number_within(patient)[drawn.study] + 1
+    views = ("view1_frontal.jpg", "view2_lateral.jpg")
     return [
-        f"{part}/patient{first + person:05d}/study{study}/view{2 if lateral else 1}_{'lateral' if lateral else 'frontal'}.jpg"
+        f"{part}/patient{first + person:05d}/study{study}/{views[lateral]}"
         for person, study, lateral in zip(
             patient[drawn.study].tolist(), number.tolist(), drawn.lateral.tolist(), strict=True
         )

@@ -15,9 +15,7 @@ def synth(
     patients: Annotated[int | None, typer.Option(help="Patients with radiographs (350).")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
     side: Annotated[int, typer.Option(help="Longest side of a radiograph, pixels.")] = 512,
-    ehr_strength: Annotated[
-        float, typer.Option(help="Tie of the EHR to findings and pixels: 0 (none) to 1.")
-    ] = 1.0,
+    ehr_strength: Annotated[float, typer.Option(help="Tie of the EHR to findings and pixels: 0 (none) to 1.")] = 1.0,
     tables_only: Annotated[bool, typer.Option("--tables-only", help="No radiographs.")] = False,
     images: Annotated[int | None, typer.Option(help="Exact number of images (5.8 a patient).")] = None,
     external: Annotated[bool, typer.Option(help="Also CheXpert- and NIH-14-shaped sets.")] = True,

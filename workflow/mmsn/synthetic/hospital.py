@@ -185,7 +185,8 @@ def _icu_intervals(rng: np.random.Generator, encounters: Encounters) -> tuple[In
     end = begin + (rng.uniform(0.55, 1.0, len(length)) * (encounters.discharge - begin)).astype(np.int64)
     shared = encounters.same_day & (encounters.admit // DAY == np.r_[0, encounters.discharge[:-1]] // DAY)
     before = np.r_[shared[1:], False]
-    clash = (shared & (begin // DAY == encounters.admit // DAY)) | (before & (end // DAY == encounters.discharge // DAY))
+    clash = shared & (begin // DAY == encounters.admit // DAY)
+    clash |= before & (end // DAY == encounters.discharge // DAY)
     return begin, end, encounters.admitted & ~clash
 
 
@@ -266,5 +267,3 @@ def _studies(rng: np.random.Generator, visits: _Visits, stays: Stays, owner: Int
         icu_day=icu & _covers(stays.icu_in // DAY, stays.icu_out // DAY, visits),
         icu_time=icu & (stays.icu_in[of_study] <= time) & (time <= stays.icu_out[of_study]),
     )
-
-

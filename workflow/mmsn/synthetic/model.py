@@ -2,16 +2,16 @@
 
 1. *Recorded EHR.* Patients, admissions, ICU stays, deaths, views and positions are drawn first (`hospital`, `views`),
    with dependencies among themselves only.
-2. *Latent EHR.* A share `ehr_strength` of the patients is linked: what is drawn is drawn from their own EHR. Every other
-   patient borrows sex and age from another unlinked patient, and every study of theirs borrows ICU stay, death, AP or PA
-   and position from a random study of an unlinked patient. So the joint distribution of latent EHR, findings and
-   pixels is the same at every strength; only its tie to the recorded EHR changes, and at 0 there is none.
+2. *Latent EHR.* A share `ehr_strength` of the patients is linked: what is drawn is drawn from their own EHR. Every
+   other patient borrows sex and age from another unlinked patient, and every study of theirs borrows ICU stay, death,
+   AP or PA and position from a random study of an unlinked patient. So the joint distribution of latent EHR, findings
+   and pixels stays what it was; only its tie to the recorded EHR changes with the strength, and at 0 there is none.
    The one exception is frontal against lateral: a radiograph recorded as lateral is a lateral one.
 3. *Findings.* Each of the 13 has a liability per study,
-   `EHR coefficients x latent EHR + loadings x factors + residual`, and is present in the studies of largest liability, so
-   many that the prevalence is exact. The three factors (fluid, infection, injury) and the residuals, all standard
-   normal, are shared between a patient's studies with correlation `PERSISTENCE`. 'No Finding' is the absence of all
-   but Support Devices. A present finding's severity, 0.25 to 1, grows with the rank of its liability.
+   `EHR coefficients x latent EHR + loadings x factors + residual`, and is present in the studies of largest
+   liability, so many that the prevalence is exact. The three factors (fluid, infection, injury) and the residuals,
+   all standard normal, are shared between a patient's studies with correlation `PERSISTENCE`. 'No Finding' is the
+   absence of all but Support Devices. A present finding's severity, 0.25 to 1, grows with the rank of its liability.
 4. *Pixels* show the latent EHR and every present finding at its severity, whatever the strength (`phantom`).
 5. *Labels* are what a labeller makes of the report: `labelling`.
 """
@@ -99,8 +99,7 @@ class Findings:
     def none(self) -> Flags:
         """'No Finding' [S]: nothing but support devices."""
         others = [number for number, name in enumerate(FINDINGS) if name != "Support Devices"]
-        out: Flags = ~self.present[:, others].any(1)
-        return out
+        return ~np.asarray(self.present[:, others].any(1), bool)
 
 
 def link(rng: np.random.Generator, recorded: StudyEhr, patients: int, strength: float) -> tuple[StudyEhr, Flags]:
@@ -148,7 +147,8 @@ def draw_findings(rng: np.random.Generator, latent: StudyEhr, patients: int, pre
     coefficients = np.array([EHR_COEFFICIENTS[name] for name in FINDINGS])
     loadings = np.array([FACTOR_LOADINGS[name] for name in FINDINGS])
     liability = latent.design() @ coefficients.T + factors @ loadings.T + residual
-    rank = np.argsort(np.argsort(-liability, axis=0, kind="stable"), axis=0, kind="stable")
+    rank = np.empty(liability.shape, np.int64)
+    np.put_along_axis(rank, np.argsort(-liability, axis=0), np.arange(len(rank))[:, None], axis=0)
     shown = rank < present
     severity = np.where(shown, 0.25 + 0.75 * (1 - rank / np.maximum(present, 1)), 0.0)
     return Findings(shown, severity, liability, factors)

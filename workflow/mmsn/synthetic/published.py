@@ -13,7 +13,7 @@ VIEWS: Final = {"AP": 147_173, "PA": 96_161, "LATERAL": 82_853, "LL": 35_133}
 """Recorded views; with `VIEW_MISSING` and `VIEW_OTHER` they add up to `IMAGES`."""
 VIEW_MISSING: Final = 15_769
 VIEW_OTHER: Final = 21
-OTHER_VIEWS: Final = ("AP AXIAL", "LAO", "AP LLD", "AP RLD", "PA LLD", "PA RLD", "RAO", "LPO", "XTABLE LATERAL", "SWIMMERS")
+OTHER_VIEWS: Final = ("AP AXIAL", "LAO", "AP LLD", "PA RLD", "RAO", "LPO", "XTABLE LATERAL", "SWIMMERS")
 IMAGES_WITHOUT_SEX: Final = 889
 """Images of patients who are absent from MIMIC-IV."""
 OTHER_VIEWS_WITHOUT_SEX: Final = 1

@@ -11,9 +11,7 @@ DEMO_SHARES = (0.7, 0.1, 0.2)
 _TRIES = 200
 
 
-def split_by_images(
-    rng: np.random.Generator, images: Integers, sizes: dict[str, int], scale: float
-) -> Integers:
+def split_by_images(rng: np.random.Generator, images: Integers, sizes: dict[str, int], scale: float) -> Integers:
     """Split [P] as a number into `SPLITS`, so that validate and test hold `scale` times `sizes` images exactly."""
     split = np.zeros(len(images), np.int64)
     for number in (1, 2):

@@ -141,7 +141,7 @@ def _clock(
 ) -> tuple[Integers, Integers, Integers]:
     """Move discharges to the working day, and same-day readmissions to the hours after the discharge.
 
-    A discharge moves only within its own day, and encounters without `same_day` lie two days apart, so no order changes.
+    A discharge moves only within its own day, and other encounters lie two days apart, so no order changes.
     """
     n = len(start)
     end = start + length

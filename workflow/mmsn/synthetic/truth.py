@@ -19,7 +19,7 @@ FORMAT = 1
 
 
 def truth_table(world: World) -> pa.Table:
-    """One row an image, in the order of the metadata: ids, true recorded EHR, latent (drawn) EHR, findings, severities."""
+    """One row an image, in the order of the metadata: ids, true EHR, the EHR as drawn, findings, severities."""
     columns = _names(world) | _recorded(world) | _drawn(world) | _findings(world)
     return pa.table(columns).take(pa.array(world.file_order))
 

@@ -1,6 +1,7 @@
 """One synthetic world: the hospital, what its radiographs show, how they are labelled, split and filed."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,12 +76,12 @@ class World:
     splits: Splits
     files: Files
 
-    @property
+    @cached_property
     def subject_id(self) -> Integers:
         """Patient of each image."""
         return _subject(self.hospital, self.images)
 
-    @property
+    @cached_property
     def file_order(self) -> Integers:
         """Rows of images in the order of MIMIC's files: subject, study, dicom_id."""
         study = self.hospital.studies.study_id[self.images.study]

@@ -1,18 +1,22 @@
 """The training loop of every method: restartable at any step, watched, stopped when it goes wrong."""
 
-import signal
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
+from mmsn.checkpoint import (
+    load_checkpoint,
+    module_tensors,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
 from mmsn.console import logger, progress
 from mmsn.errors import StoppedBySignal, UserError
 from mmsn.images.views import normalise, resize
@@ -20,7 +24,7 @@ from mmsn.models.msn import MaskedSiameseNetwork
 from mmsn.models.msn_loss import MsnLoss
 from mmsn.models.vit import class_embedding
 from mmsn.randomness import generator
-from mmsn.training.checkpoint import load_checkpoint, restore, save_checkpoint
+from mmsn.signals import StopRequest
 from mmsn.training.data import PretrainData
 from mmsn.training.method import MsnStep
 from mmsn.training.monitor import collapse_warning, feature_spread, rankme
@@ -90,7 +94,7 @@ class Pretraining:
         self.scaler = GradScaler(self.device.type, enabled=on_gpu and settings.precision == "fp16")
         self.steps_per_epoch = len(data) // settings.batch_size
         self.standing = self._taken_up()
-        self._stop_requested = False
+        self._stop = StopRequest()
         self._saved_at = time.monotonic()
 
     def run(self) -> list[dict[str, float]]:
@@ -100,7 +104,7 @@ class Pretraining:
             StoppedBySignal: after saving, when a signal asked to stop.
             UserError: when the loss is no longer finite.
         """
-        with _Signals(self._request_stop):
+        with self._stop:
             while self.standing.epoch < self.settings.epochs and not self._converged():
                 self._run_epoch()
         return self.standing.history
@@ -153,7 +157,7 @@ class Pretraining:
     def _check_finite(self, result: MsnLoss) -> None:
         if not torch.isfinite(result.loss):
             raise UserError(
-                f"{self.description}: the loss is {float(result.loss)} at epoch {self.standing.epoch + 1}, step "
+                f"{self.description}: the loss is {float(result.loss.detach())} at epoch {self.standing.epoch + 1}, step "
                 f"{self.standing.step + 1}; lower pretrain.learning_rate, or set pretrain.precision: fp32"
             )
 
@@ -207,14 +211,15 @@ class Pretraining:
         saved = load_checkpoint(self.checkpoint.path, self.checkpoint.fingerprint)
         if saved is None:
             return Standing()
-        restore(saved, self.model, self.optimizer)
+        self.model.load_state_dict(saved.part("model."))
+        restore_optimizer(self.optimizer, saved.part("optimizer."))
         standing = Standing(**saved.state)
         self.scaler.load_state_dict(standing.scaler)
         logger.info("%s: goes on at epoch %d, step %d", self.description, standing.epoch + 1, standing.step + 1)
         return standing
 
     def _save_if_due(self) -> None:
-        if self._stop_requested:
+        if self._stop.made:
             self._save()
             raise StoppedBySignal(self.description)
         if time.monotonic() - self._saved_at >= self.checkpoint.seconds_between:
@@ -222,29 +227,6 @@ class Pretraining:
 
     def _save(self) -> None:
         self.standing.scaler = dict(self.scaler.state_dict())
-        save_checkpoint(
-            self.checkpoint.path, self.checkpoint.fingerprint, self.model, self.optimizer, asdict(self.standing)
-        )
+        tensors = module_tensors(self.model, "model.") | optimizer_tensors(self.optimizer, "optimizer.")
+        save_checkpoint(self.checkpoint.path, self.checkpoint.fingerprint, tensors, asdict(self.standing))
         self._saved_at = time.monotonic()
-
-    def _request_stop(self) -> None:
-        self._stop_requested = True
-
-
-class _Signals(AbstractContextManager[None]):
-    """SIGTERM and SIGINT set a flag instead of ending the process in the middle of a step."""
-
-    def __init__(self, request_stop: Callable[[], None]) -> None:
-        self._request_stop = request_stop
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._previous[number] = signal.signal(number, self._handle)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        self._request_stop()

@@ -18,7 +18,6 @@ from mmsn.files import write_table, write_text
 from mmsn.images.store import PixelStore
 from mmsn.methods import Method, method_from_id
 from mmsn.provenance import code_digest, content_digest
-from mmsn.training.checkpoint import remove_checkpoint
 from mmsn.training.data import PretrainData, load_data
 from mmsn.training.loop import CheckpointPolicy, Pretraining
 from mmsn.training.method import create_model
@@ -87,7 +86,7 @@ def run_pretraining(
     write_table(files.history, pa.Table.from_pylist(history, schema=HISTORY_SCHEMA))
     resolved = _resolved(files, data, method, backbone, settings, seed, time.monotonic() - started, where)
     write_text(files.resolved, yaml.safe_dump(resolved, sort_keys=False))
-    remove_checkpoint(files.checkpoint)
+    files.checkpoint.unlink(missing_ok=True)
     logger.info("%s %s: encoder written", backbone.title, method.title)
 
 

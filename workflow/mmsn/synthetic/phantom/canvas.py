@@ -6,13 +6,14 @@ a few array operations, so a 128-pixel radiograph takes milliseconds.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Map = NDArray[np.float32]
-"""A grey map [H, W], or one of its axes: [H, 1], [1, W]."""
+Map = NDArray[np.floating[Any]]
+"""A grey map [H, W] of float32, or one of its axes: [H, 1], [1, W]."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,7 @@ def _box(at: NDArray[np.float64], sigma: float, size: int) -> slice:
     return slice(min(size, max(0, int(at.min() - margin))), max(0, min(size, int(at.max() + margin) + 1)))
 
 
-def _splat(
-    size: tuple[int, int], px: NDArray[np.float64], py: NDArray[np.float64], mass: NDArray[np.float64]
-) -> Map:
+def _splat(size: tuple[int, int], px: NDArray[np.float64], py: NDArray[np.float64], mass: NDArray[np.float64]) -> Map:
     height, width = size
     column, row = np.floor(px).astype(np.int64), np.floor(py).astype(np.int64)
     inside = (column >= 0) & (column < width - 1) & (row >= 0) & (row < height - 1)

@@ -89,9 +89,7 @@ def geometry(look: Look, anatomy: Anatomy, collapsed_side: int, pneumothorax_sid
     )
 
 
-def draw_frontal(
-    look: Look, anatomy: Anatomy, canvas: Canvas, collapsed_side: int, pneumothorax_side: int
-) -> Frontal:
+def draw_frontal(look: Look, anatomy: Anatomy, canvas: Canvas, collapsed_side: int, pneumothorax_side: int) -> Frontal:
     """Draw the chest with its volume-changing findings (heart size, mediastinal width, collapse) but no others."""
     lengths = geometry(look, anatomy, collapsed_side, pneumothorax_side)
     scene = _cage(look, anatomy, lengths, canvas)

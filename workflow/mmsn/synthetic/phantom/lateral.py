@@ -77,7 +77,7 @@ def _cage(look: Look, anatomy: Anatomy, canvas: Canvas) -> Lateral:
 def _soft_tissue(scene: Lateral, look: Look, anatomy: Anatomy) -> None:
     x, y = scene.x, scene.y
     wall = 0.040 * anatomy.fat * (0.5 if look.died else 1.0) + 0.01
-    neck = 0.10 + 0.16 * np.clip((y - 0.02) / 0.24, 0, 1) ** 1.6
+    neck = 0.10 + 0.09 * np.clip((y - 0.02) / 0.22, 0, 1) ** 1.6
     middle = (scene.front + scene.back) / 2 + 0.02
     half = np.maximum((scene.back - scene.front) / 2 + wall + 0.045, neck)
     across = np.clip(np.abs(x - middle) / half, 0, 1)

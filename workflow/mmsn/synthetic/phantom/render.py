@@ -12,6 +12,7 @@ from mmsn.synthetic.phantom.exposure import draw_exposure, expose
 from mmsn.synthetic.phantom.frontal import draw_frontal, draw_ribs
 from mmsn.synthetic.phantom.lateral import draw_lateral
 from mmsn.synthetic.phantom.look import Look, Seeds
+from mmsn.synthetic.phantom.scene import Scene
 
 
 def render(look: Look, seeds: Seeds, height: int, width: int) -> NDArray[np.uint8]:
@@ -43,9 +44,7 @@ def _generator(seeds: Seeds, finding: str) -> np.random.Generator:
 
 
 def _frontal(look: Look, anatomy: Anatomy, canvas: Canvas, seeds: Seeds) -> Map:
-    collapsed, free = (
-        frontal_findings.side_of(_generator(seeds, name)) for name in ("Atelectasis", "Pneumothorax")
-    )
+    collapsed, free = (frontal_findings.side_of(_generator(seeds, name)) for name in ("Atelectasis", "Pneumothorax"))
     scene = draw_frontal(look, anatomy, canvas, collapsed, free)
     broken = None
     if look.severity("Fracture"):
@@ -55,8 +54,7 @@ def _frontal(look: Look, anatomy: Anatomy, canvas: Canvas, seeds: Seeds) -> Map:
     for name, paint in frontal_findings.PAINTERS.items():
         if severity := look.severity(name):
             paint(scene, severity, look, _generator(seeds, name))
-    devices.draw_devices(scene, look, np.random.default_rng(seeds.study))
-    devices.draw_electrodes(scene, look, np.random.default_rng((*seeds.study, 1)))
+    _devices(scene, look, seeds)
     return scene.attenuation()
 
 
@@ -65,6 +63,10 @@ def _lateral(look: Look, anatomy: Anatomy, canvas: Canvas, seeds: Seeds) -> Map:
     for name, paint in lateral_findings.PAINTERS.items():
         if severity := look.severity(name):
             paint(scene, severity, look, _generator(seeds, name))
+    _devices(scene, look, seeds)
+    return scene.attenuation()
+
+
+def _devices(scene: Scene, look: Look, seeds: Seeds) -> None:
     devices.draw_devices(scene, look, np.random.default_rng(seeds.study))
     devices.draw_electrodes(scene, look, np.random.default_rng((*seeds.study, 1)))
-    return scene.attenuation()

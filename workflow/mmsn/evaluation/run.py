@@ -1,0 +1,69 @@
+"""A linear evaluation from its files to its files."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mmsn.devices import pick_device
+from mmsn.encoder_file import load_encoder
+from mmsn.evaluation.data import load_split
+from mmsn.evaluation.linear import LinearEvaluation
+from mmsn.evaluation.settings import LinearSettings
+from mmsn.evaluation.tables import predictions_table, runs_table
+from mmsn.files import read_table, write_table
+from mmsn.images.store import PixelStore
+from mmsn.provenance import code_digest, content_digest
+
+
+@dataclass(frozen=True)
+class LinearFiles:
+    """What an evaluation reads and writes."""
+
+    encoder: Path
+    images: Path
+    store: Path
+    predictions: Path
+    runs: Path
+    checkpoint: Path
+
+
+def run_linear(files: LinearFiles, settings_json: str, seed: int, title: str, threads: int, device: str) -> None:
+    """Train the probes of one encoder; write test predictions and the record of every run."""
+    torch.set_num_threads(threads)
+    settings = LinearSettings.model_validate_json(settings_json)
+    store = PixelStore(files.store)
+    splits = {name: load_split(files.images, store, name) for name in ("train", "validate", "test")}
+    evaluation = LinearEvaluation(
+        load_encoder(files.encoder),
+        store,
+        splits,
+        settings,
+        seed,
+        pick_device(device),
+        title,
+        files.checkpoint,
+        _fingerprint(files, settings, seed),
+    )
+    result = evaluation.run()
+    metadata = {
+        "mmsn.encoder_digest": content_digest([files.encoder]),
+        "mmsn.split_sha256": _split_hash(files.images),
+    }
+    write_table(files.predictions, predictions_table(splits["test"], result.test_scores), metadata)
+    write_table(files.runs, runs_table(result))
+    files.checkpoint.unlink(missing_ok=True)
+
+
+def _split_hash(images: Path) -> str:
+    metadata = read_table(images, ["split"]).schema.metadata or {}
+    return metadata.get(b"mmsn.split_sha256", b"").decode()
+
+
+def _fingerprint(files: LinearFiles, settings: LinearSettings, seed: int) -> str:
+    """Identifies an evaluation: encoder, tables, settings and code."""
+    inputs = content_digest([files.encoder, files.images, files.store / "index.parquet"])
+    parts = [inputs, settings.model_dump_json(), str(seed), code_digest("evaluation.command")]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
