@@ -38,7 +38,7 @@ demo: .venv/installed
 	@echo "Which file is what: results/README.md"
 
 test: .venv/installed
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
 	@$(MAKE) --no-print-directory lint
 
 lint: .venv/installed

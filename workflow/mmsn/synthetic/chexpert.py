@@ -10,7 +10,7 @@ from mmsn.synthetic.external import ExternalSet, draw_external, sizes
 from mmsn.synthetic.labelling import Codes
 from mmsn.synthetic.mimic_cxr import label_columns
 from mmsn.synthetic.model import FINDINGS
-from mmsn.synthetic.plates import draw_plates, plates_of
+from mmsn.synthetic.plates import Plate, plates_of
 from mmsn.synthetic.settings import SynthSettings
 from mmsn.synthetic.tables import Columns, words, write_csv
 
@@ -24,12 +24,13 @@ PARTS = {"train": (0.15, 1), "valid": (0.15, 64_541), "test": (0.35, 64_741)}
 """Patients of each part as a share of the MIMIC patients, and the number of the first one."""
 
 
-def write_chexpert(settings: SynthSettings, folder: Path, workers: int) -> None:
-    """Write `{train,valid,test}.csv` and their images.
+def write_chexpert(settings: SynthSettings, folder: Path) -> list[Plate]:
+    """Write `{train,valid,test}.csv` and return the images to draw, their paths relative to `folder`.
 
     As in the original, train has an automatic labeller's blanks and -1, valid and test have radiologists' 0 and 1,
     test has no demographic columns, and paths of train and valid begin with the name of the original folder.
     """
+    plates = []
     for number, (part, (share, first)) in enumerate(PARTS.items()):
         rng = np.random.default_rng((settings.seed, 100 + number))
         patients = max(10, round(share * settings.patients))
@@ -37,8 +38,8 @@ def write_chexpert(settings: SynthSettings, folder: Path, workers: int) -> None:
         paths = _paths(drawn, part, first)
         write_csv(folder / f"{part}.csv", _table(drawn, part, paths))
         rows, columns = sizes(rng, drawn, settings.side)
-        plates = plates_of(drawn.shown(), paths, rows, columns, (settings.seed, 100 + number))
-        draw_plates(plates, folder, workers, f"drawing chexpert {part}")
+        plates += plates_of(drawn.shown(), paths, rows, columns, (settings.seed, 100 + number))
+    return plates
 
 
 def _paths(drawn: ExternalSet, part: str, first: int) -> list[str]:

@@ -29,6 +29,7 @@ def synth(
     """Write a MIMIC-shaped data set of drawn radiographs whose truth is known."""
 
     def work() -> None:
+        from mmsn.config_errors import explain
         from mmsn.synthetic.dataset import write_dataset
         from mmsn.synthetic.published import IMAGES, PATIENTS
         from mmsn.synthetic.settings import SynthSettings
@@ -49,9 +50,7 @@ def synth(
                 }
             )
         except ValidationError as error:
-            first = error.errors()[0]
-            option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "the options"
-            raise UserError(f"{option}: {first['msg']} (got {first['input']!r})") from error
+            raise UserError(f"mmsn synth: {explain(error, SynthSettings)}") from error
         write_dataset(settings, output, workers)
 
     raise typer.Exit(console.run(work, log))

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from mmsn.synthetic.labelling import second_opinion
 from mmsn.synthetic.mimic_iv import write_mimic_iv
 from mmsn.synthetic.model import FINDINGS
 from mmsn.synthetic.nih import write_nih
-from mmsn.synthetic.plates import Shown, draw_plates, plates_of
+from mmsn.synthetic.plates import Plate, Shown, draw_plates, plates_of
 from mmsn.synthetic.settings import SynthSettings
 from mmsn.synthetic.splits import SPLITS
 from mmsn.synthetic.tables import write_csv
@@ -81,10 +82,12 @@ def _write(settings: SynthSettings, folder: Path, workers: int) -> None:
     world = draw_world(settings)
     _write_tables(settings, world, folder)
     if not settings.tables_only:
-        _draw_images(settings, world, folder / "mimic-cxr-jpg", workers)
+        plates = _within("mimic-cxr-jpg", _mimic_plates(settings, world))
         if settings.external:
-            write_chexpert(settings, folder / "chexpert", workers)
-            write_nih(settings, folder / "nih-14", workers)
+            plates += _within("chexpert", write_chexpert(settings, folder / "chexpert"))
+            plates += _within("nih-14", write_nih(settings, folder / "nih-14"))
+        logger.info("drawing %d radiographs", len(plates))
+        draw_plates(plates, folder, workers)
     files.write_table(folder / "truth.parquet", truth_table(world))
     files.write_text(folder / "README.txt", README)
     files.write_json(folder / "truth.json", truth_json(settings, world))
@@ -111,9 +114,11 @@ def _write_medfuse(rng: np.random.Generator, world: World, folder: Path) -> None
         write_csv(folder / f"{name}.csv", {"subject_id": np.sort(np.r_[listed, extra])})
 
 
-def _draw_images(settings: SynthSettings, world: World, folder: Path, workers: int) -> None:
+def _mimic_plates(settings: SynthSettings, world: World) -> list[Plate]:
     latent, filed = world.latent, world.files
     shown = Shown(latent.ehr, world.reports.findings.severity, FINDINGS, world.images.study, latent.view)
-    plates = plates_of(shown, filed.path, filed.rows, filed.columns, (settings.seed, 20))
-    logger.info("drawing %d radiographs", len(plates))
-    draw_plates(plates, folder, workers, "drawing mimic-cxr-jpg")
+    return plates_of(shown, filed.path, filed.rows, filed.columns, (settings.seed, 20))
+
+
+def _within(folder: str, plates: list[Plate]) -> list[Plate]:
+    return [replace(plate, path=f"{folder}/{plate.path}") for plate in plates]

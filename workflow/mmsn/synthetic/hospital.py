@@ -13,7 +13,7 @@ from mmsn.synthetic import published
 from mmsn.synthetic.exact import Flags, Integers, Numbers, choose, exact_subset
 from mmsn.synthetic.settings import SynthSettings
 from mmsn.synthetic.timeline import DAY, Contacts, Encounters, draw_contacts, draw_encounters, draw_study_times
-from mmsn.synthetic.views import Shapes, draw_shapes
+from mmsn.synthetic.views import Shapes, draw_shapes, true_views
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,9 @@ class _Visits:
 
 
 def _studies_per_patient(rng: np.random.Generator, patients: int, images: int) -> Integers:
-    """Many patients with one study and a long tail of 100 and more."""
-    total = min(max(patients, round(images * published.STUDIES / published.IMAGES)), images)
+    """Many patients with one study, a few with more than a hundred; never more studies than frontal images."""
+    frontal = int(true_views(images)[0][:2].sum())
+    total = min(max(patients, round(images * published.STUDIES / published.IMAGES)), frontal)
     weights = np.exp(rng.normal(0, 1.05, patients))
     return 1 + rng.multinomial(total - patients, weights / weights.sum()).astype(np.int64)
 
@@ -178,12 +179,13 @@ def _stays(rng: np.random.Generator, visits: _Visits, version: str, total_stays:
 def _icu_intervals(rng: np.random.Generator, encounters: Encounters) -> tuple[Integers, Integers, Flags]:
     """An interval of intensive care for each encounter, and whether it may be used.
 
-    An interval must not touch a day that two admissions share, so that a study belongs to one stay only.
+    An interval must not touch a day that two admissions, emergency time included, share: a study then belongs to
+    one stay only, and images can be counted per stay.
     """
     length = encounters.discharge - encounters.admit
     begin = encounters.admit + (rng.uniform(0, 0.15, len(length)) * length).astype(np.int64)
     end = begin + (rng.uniform(0.55, 1.0, len(length)) * (encounters.discharge - begin)).astype(np.int64)
-    shared = encounters.same_day & (encounters.admit // DAY == np.r_[0, encounters.discharge[:-1]] // DAY)
+    shared = encounters.same_day & (encounters.start // DAY == np.r_[0, encounters.discharge[:-1]] // DAY)
     before = np.r_[shared[1:], False]
     clash = shared & (begin // DAY == encounters.admit // DAY)
     clash |= before & (end // DAY == encounters.discharge // DAY)

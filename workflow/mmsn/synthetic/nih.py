@@ -8,7 +8,7 @@ from mmsn.synthetic.exact import Flags, Integers, Numbers
 from mmsn.synthetic.external import ExternalSet, draw_external
 from mmsn.synthetic.model import FINDINGS
 from mmsn.synthetic.phantom import EXTRA_FINDINGS
-from mmsn.synthetic.plates import draw_plates, plates_of
+from mmsn.synthetic.plates import Plate, plates_of
 from mmsn.synthetic.settings import SynthSettings
 from mmsn.synthetic.tables import Columns, words, write_csv
 
@@ -21,8 +21,12 @@ TRAIN_PATIENTS, TEST_PATIENTS = 0.35, 0.20
 _SEED = 200
 
 
-def write_nih(settings: SynthSettings, folder: Path, workers: int) -> None:
-    """Write `Data_Entry_2017_v2020.csv`, `train_val_list.txt`, `test_list.txt` and `images/*.png`, all frontal."""
+def write_nih(settings: SynthSettings, folder: Path) -> list[Plate]:
+    """Write `Data_Entry_2017_v2020.csv`, `train_val_list.txt` and `test_list.txt`.
+
+    Returns:
+        The images to draw, `images/*.png` relative to `folder`, all frontal.
+    """
     rng = np.random.default_rng((settings.seed, _SEED))
     training = max(10, round(TRAIN_PATIENTS * settings.patients))
     patients = training + max(10, round(TEST_PATIENTS * settings.patients))
@@ -37,8 +41,7 @@ def write_nih(settings: SynthSettings, folder: Path, workers: int) -> None:
         (folder / f"{name}_list.txt").write_text("\n".join(chosen) + "\n", encoding="utf-8")
     square = np.full(len(names), settings.side)
     shown = drawn.shown(extra, EXTRA_FINDINGS)
-    plates = plates_of(shown, [f"images/{name}" for name in names], square, square, (settings.seed, _SEED))
-    draw_plates(plates, folder, workers, "drawing nih-14")
+    return plates_of(shown, [f"images/{name}" for name in names], square, square, (settings.seed, _SEED))
 
 
 def _extra_severity(rng: np.random.Generator, studies: int) -> Numbers:

@@ -48,7 +48,7 @@ class Shown:
 def plates_of(
     shown: Shown, paths: Sequence[str], rows: Integers, columns: Integers, seed: tuple[int, int]
 ) -> list[Plate]:
-    """One plate an image; `seed` is that of the data set, so that no two sets share a patient."""
+    """One plate an image; `seed` differs between data sets, so that no two share a patient."""
     ehr = shown.ehr
     plates = []
     for image, study in enumerate(shown.study.tolist()):
@@ -67,19 +67,19 @@ def plates_of(
     return plates
 
 
-def draw_plates(plates: Sequence[Plate], folder: Path, workers: int, title: str) -> None:
+def draw_plates(plates: Sequence[Plate], folder: Path, workers: int) -> None:
     """Draw and save all plates under `folder`; their bytes do not depend on `workers`."""
     for path in {(folder / plate.path).parent for plate in plates}:
         path.mkdir(parents=True, exist_ok=True)
     if workers <= 1:
-        for plate in console.progress(plates, title):
+        for plate in console.progress(plates, "drawing"):
             draw_plate(folder, plate)
         return
     batches = [plates[at : at + _BATCH] for at in range(0, len(plates), _BATCH)]
     # Spawned, not forked: a fork copies the locks of whatever threads the caller runs.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         done: Iterable[int] = pool.map(partial(_draw_batch, folder), batches)
-        for _ in console.progress(done, f"{title} ({_BATCH} a step)", len(batches)):
+        for _ in console.progress(done, f"drawing ({_BATCH} a step)", len(batches)):
             pass
 
 

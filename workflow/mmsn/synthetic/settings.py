@@ -15,7 +15,8 @@ class SynthSettings(Section):
     patients: Annotated[int, Field(ge=10, le=1_000_000)] = 350
     """Patients with radiographs; MIMIC-IV holds 4.6 times as many, most without one (version 2.2)."""
     images: Annotated[int, Field(ge=10)] | None = None
-    """Exact number of radiographs; null is the published 377,110 for 65,379 patients, scaled."""
+    """Exact number of radiographs, at least 1.6 a patient (each has a frontal one, a third of all are lateral); null is
+    the published 377,110 for 65,379 patients, scaled."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of everything: the same settings give the same bytes."""
     side: Annotated[int, Field(ge=32, le=4096)] = 512
@@ -37,6 +38,6 @@ class SynthSettings(Section):
     def _possible(self) -> "SynthSettings":
         if self.split_shares is not None and abs(sum(self.split_shares) - 1) > 1e-9:
             raise ValueError(f"split_shares sum to {sum(self.split_shares):g}, not 1")
-        if self.images is not None and self.images < self.patients:
-            raise ValueError(f"images is {self.images}, fewer than patients ({self.patients})")
+        if self.images is not None and self.images < 1.6 * self.patients:
+            raise ValueError(f"images is {self.images}, fewer than 1.6 for each of {self.patients} patients")
         return self

@@ -1,0 +1,100 @@
+"""What both external sets end with: the same three results as MIMIC's cohort, from the table `images` of a database."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from mmsn.cohort.build import SPLIT_HASH, Cohort
+from mmsn.cohort.database import rows, table
+from mmsn.cohort.leaks import check_leaks
+from mmsn.cohort.schema import EXCLUSIONS, IDENTITY
+from mmsn.cohort.splits import SPLITS
+from mmsn.errors import UserError
+from mmsn.labels import LABEL_SETS
+from mmsn.settings import Section
+
+VARIABLES: Final = pa.schema(
+    [
+        pa.field("sex", pa.string()),
+        pa.field("age", pa.float64()),
+        pa.field("view", pa.string()),
+        pa.field("pos", pa.string()),
+        pa.field("mort", pa.string()),
+        pa.field("icu", pa.string()),
+    ]
+)
+"""The EHR variables in MIMIC's raw words; the last three are null throughout, neither set records them."""
+
+
+def images_schema(data_set: str) -> pa.Schema:
+    """Schema of an external set's images.parquet: identity, variables, and the set's own labels."""
+    labels = [pa.field(name, pa.float32()) for name in LABEL_SETS[data_set].names]
+    return pa.schema([*IDENTITY, *VARIABLES, *labels])
+
+
+def step(name: str, count: int, published: int | None = None) -> dict[str, Any]:
+    """One line of flow.json."""
+    difference = None if published is None else count - published
+    return {"step": name, "count": count, "published": published, "difference": difference}
+
+
+def finish(
+    connection: duckdb.DuckDBPyConnection,
+    data_set: str,
+    settings: Section,
+    steps: list[dict[str, Any]],
+    published: Mapping[str, int],
+) -> Cohort:
+    """Make the results and check them.
+
+    Args:
+        connection: Holds the table `images`: the columns of `images_schema`, and `reason`, which is null where an
+            image stays.
+        data_set: Name in `LABEL_SETS`.
+        settings: Go into flow.json.
+        steps: Lines of flow.json that precede the sizes of the splits.
+        published: Split -> its published size.
+
+    Raises:
+        UserError: An image stands in the tables twice, or a patient is in two splits.
+    """
+    connection.execute("CREATE VIEW placed AS SELECT rowid AS image, subject_id, split, reason FROM images")
+    schema = images_schema(data_set)
+    columns = ", ".join(f'"{name}"' for name in schema.names)
+    kept = connection.sql(f"SELECT {columns} FROM images WHERE reason IS NULL ORDER BY subject_id, study_id, dicom_id")
+    ((digest,),) = table(connection, "split_hash").to_pydict().values()
+    images = kept.to_arrow_table().cast(schema).replace_schema_metadata({SPLIT_HASH: digest})
+    check_leaks({data_set: images})
+    sizes = dict(rows(connection, "SELECT split, count(*) FROM placed WHERE reason IS NULL GROUP BY split"))
+    steps = steps + [step(f"kept: {split}", sizes.get(split, 0), published.get(split)) for split in SPLITS]
+    flow = {
+        "split_sha256": digest,
+        "settings": settings.model_dump(mode="json"),
+        "parts_at": next((line["step"] for line in steps if line["difference"]), None),
+        "steps": steps,
+        "positives": _positives(connection, data_set),
+    }
+    return Cohort(images, table(connection, "exclusions").cast(EXCLUSIONS), flow)
+
+
+def check_none_is_empty(images: pa.Table, splits: tuple[str, ...], next_step: str) -> None:
+    """Stop when a split has no image: training or testing would fail much later.
+
+    Raises:
+        UserError: A split is empty; says which one.
+    """
+    found = set(images["split"].unique().to_pylist())
+    empty = [split for split in splits if split not in found]
+    if empty:
+        raise UserError(f"split '{empty[0]}' is empty: {next_step}")
+
+
+def _positives(connection: duckdb.DuckDBPyConnection, data_set: str) -> dict[str, dict[str, int]]:
+    """Label -> split -> images that have it."""
+    names = LABEL_SETS[data_set].names
+    counts = ", ".join(f'count(*) FILTER ("{name}" = 1)' for name in names)
+    by_split = rows(connection, f"SELECT split, {counts} FROM images WHERE reason IS NULL GROUP BY split")
+    found = {split: dict(zip(names, numbers, strict=True)) for split, *numbers in by_split}
+    return {name: {split: found[split][name] for split in SPLITS if split in found} for name in names}
