@@ -61,7 +61,7 @@ rule features:
 
 
 onsuccess:
-    print(f"\nDone. Tables: {R}/tables/   figures: {R}/figures/   what is where: {R}/README.md")
+    print(f"\nDone. Tables: {R}/tables/   figures: {R}/figures/   what is where: results/README.md")
 
 
 onerror:

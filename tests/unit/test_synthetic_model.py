@@ -64,14 +64,14 @@ def test_at_strength_1_the_drawn_ehr_is_the_recorded_one() -> None:
 
 
 def test_strength_scales_the_tie_and_leaves_what_is_drawn_as_it_was() -> None:
-    ties = []
+    ties, drawn_ties = [], []
     for strength in (0.0, 0.5, 1.0):
         drawn = world(strength)
         shown = drawn.reports.findings.present
         ties.append(correlations(recorded(drawn).design(), shown)[EHR_TERMS.index("icu"), -1])
-        latent = correlations(drawn.latent.ehr.design(), shown)[EHR_TERMS.index("icu"), -1]
-        assert latent == pytest.approx(0.45, abs=0.06)
+        drawn_ties.append(correlations(drawn.latent.ehr.design(), shown)[EHR_TERMS.index("icu"), -1])
         assert drawn.latent.linked.mean() == pytest.approx(strength)
+    assert max(drawn_ties) - min(drawn_ties) < 0.03
     assert ties[1] == pytest.approx(ties[2] / 2, abs=0.06)
 
 

@@ -31,7 +31,7 @@ WHERE: dict[str, tuple[Box, int]] = {
     "Pleural Effusion": (BASES, 1),
     "Pleural Other": (LUNGS, 1),
     "Pneumonia": (LUNGS, 1),
-    "Pneumothorax": ((0.05, 0.05, 0.95, 0.35), -1),
+    "Pneumothorax": (LUNGS, 0),
     "Support Devices": ((0.05, 0.0, 0.95, 1.0), 1),
     "Emphysema": (LUNGS, -1),
     "Fibrosis": (LUNGS, 1),
@@ -121,6 +121,13 @@ def test_an_erect_effusion_has_a_level_and_a_lying_one_veils_the_lung() -> None:
         veil = difference(lying, with_finding(lying, "Pleural Effusion"), person)
         assert np.abs(erect[top]).mean() < 0.05 * np.abs(erect[base]).mean()
         assert veil[top].mean() > 0.1 * veil[base].mean()
+
+
+def test_a_pneumothorax_darkens_the_apex_and_takes_its_markings_away() -> None:
+    apices = inside((0.10, 0.10, 0.90, 0.30))
+    for person in range(PEOPLE):
+        change = difference(PA, with_finding(PA, "Pneumothorax"), person)
+        assert np.sort(change[apices])[:100].mean() < -10
 
 
 def test_a_finding_stays_on_its_side_from_study_to_study() -> None:

@@ -63,10 +63,10 @@ class LabelSet:
 CHEXPERT_LABELS: Final = LabelSet(tuple(Label(name, name) for name in LABELS))
 """MIMIC-CXR and CheXpert: one labeller, one set of labels."""
 
-# The judged ones follow the phrases that CheXpert's labeller looks for (stanfordmlgroup/chexpert-labeler,
-# phrases/mention): 'mass' and 'nodule' are Lung Lesion, 'pleural thickening' is Pleural Other; an infiltrate is one
-# of the opacities of Lung Opacity. No row for 'No Finding': in NIH-14 it is the absence of these fourteen, in CheXpert
-# a label of its own that Fracture excludes and Emphysema does not, so neither follows from the other.
+# The judged ones lean on the phrases that CheXpert's labeller looks for (stanfordmlgroup/chexpert-labeler,
+# phrases/mention): 'mass' and 'nodule' are a Lung Lesion, 'pleural thickening' is Pleural Other; that an infiltrate is
+# a Lung Opacity is ours. 'fibrosis' is Pleural Other there, but NIH-14 means the lung's, so Fibrosis stays alone.
+# 'No Finding' is no label of NIH-14: it is the absence of these fourteen, CheXpert's that of many more findings.
 NIH_LABELS: Final = LabelSet(
     (
         Label("Atelectasis", "Atelectasis"),

@@ -53,8 +53,9 @@ def build(tables: Tables, ehr: Mapping[str, Path], settings: CohortSettings, thr
         values = variables.evaluate(connection, ehr, threads)
         counted = flow.count_flow(connection, values, settings, split_counts)
         ((digest,),) = table(connection, "split_hash").to_pydict().values()
-        images = _images(connection, values).replace_schema_metadata({SPLIT_HASH: digest})
         exclusions = table(connection, "exclusions").cast(EXCLUSIONS)
+        placement, identity = table(connection, "placement"), table(connection, "identity")
+    images = _kept_images(values, placement, identity).replace_schema_metadata({SPLIT_HASH: digest})
     return Cohort(images, exclusions, {"split_sha256": digest, **counted})
 
 
@@ -82,10 +83,10 @@ def _place(connection: duckdb.DuckDBPyConnection, tables: Tables, settings: Coho
     return split_counts
 
 
-def _images(connection: duckdb.DuckDBPyConnection, values: Mapping[str, pa.ChunkedArray]) -> pa.Table:
-    columns: dict[str, pa.ChunkedArray] = {**values}
-    for part in (table(connection, "identity"), table(connection, "placement")):
+def _kept_images(values: Mapping[str, pa.ChunkedArray], *parts: pa.Table) -> pa.Table:
+    """images.parquet: the rows of the cohort, with the columns in their order."""
+    columns = dict(values)
+    for part in parts:
         columns |= dict(zip(part.column_names, part.columns, strict=True))
     schema = images_schema({name: column.type for name, column in values.items()})
-    images = pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
-    return images.filter(columns["kept"])
+    return pa.table([columns[field.name].cast(field.type).filter(columns["kept"]) for field in schema], schema=schema)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import closing
+from typing import Final
 
 import duckdb
 import pyarrow as pa
@@ -9,7 +10,8 @@ import pyarrow as pa
 from mmsn.cohort.database import connect, rows
 from mmsn.errors import UserError
 
-_COLUMNS = ["dicom_id", "subject_id", "path", "split"]
+COLUMNS: Final = ["dicom_id", "subject_id", "path", "split"]
+"""Columns of images.parquet that are compared."""
 _PATIENTS = """
     SELECT data_set, subject_id, string_agg(split, ' and ' ORDER BY split), count(*) OVER (PARTITION BY data_set)
     FROM (SELECT DISTINCT data_set, subject_id, split FROM image)
@@ -53,7 +55,7 @@ def _gather(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table
         "CREATE TABLE image (data_set VARCHAR, dicom_id VARCHAR, subject_id BIGINT, path VARCHAR, split VARCHAR)"
     )
     for data_set, table in tables.items():
-        connection.register("given", table.select(_COLUMNS))
+        connection.register("given", table.select(COLUMNS))
         connection.execute("INSERT INTO image SELECT ?, * FROM given", [data_set])
         connection.unregister("given")
 

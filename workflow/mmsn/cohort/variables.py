@@ -45,7 +45,7 @@ def evaluate(
     """
     for name in variables:
         _check_name(name)
-    images = connection.sql("SELECT dicom_id FROM images ORDER BY rowid").to_arrow_table()["dicom_id"]
+    images = connection.sql("SELECT dicom_id FROM images").to_arrow_table()["dicom_id"]
     # On one thread a statement over `images` keeps their order, which saves a join; statements run side by side.
     connection.execute("SET threads = 1")
     with ThreadPoolExecutor(threads) as pool:

@@ -39,8 +39,9 @@ class DistinctRows:
         for column in matrix.T:
             codes, values = pd.factorize(column, use_na_sentinel=False)
             number, _ = pd.factorize(number * len(values) + codes)
-        _, first = np.unique(number, return_index=True)
-        return cls(matrix[first], number.astype(np.intp))
+        first = np.empty(number.max() + 1, np.intp)
+        first[number[::-1]] = np.arange(len(number))[::-1]  # the last one written is the first row
+        return cls(matrix[first], number)
 
 
 def chained_imputation(matrix: Floats, fit_rows: Mask, forest: Forest, max_iter: int) -> Floats:
@@ -59,13 +60,20 @@ def chained_imputation(matrix: Floats, fit_rows: Mask, forest: Forest, max_iter:
     unknown = np.isnan(rows.values)
     to_fill = _columns_to_fill(matrix, fit_rows)
     counts = {column: _counts(rows, matrix[:, column], fit_rows, forest) for column in to_fill}
-    in_fit = np.isin(np.arange(len(rows.values)), rows.of_row[fit_rows])
+    in_fit = np.bincount(rows.of_row[fit_rows], minlength=len(rows.values)) > 0
     limit = TOLERANCE * np.nanmax(np.abs(rows.values[in_fit]))
     filled = np.where(unknown, _start(matrix[fit_rows], forest), rows.values)
+    learnt_from: dict[int, Floats] = {}
     for _ in range(max_iter):
         before = filled.copy()
         for column in to_fill:
-            _impute_column(filled, column, unknown[:, column], in_fit, counts[column], forest)
+            others = np.delete(filled, column, axis=1)
+            if column in learnt_from and np.array_equal(learnt_from[column], others):
+                continue  # the same forest would say the same again
+            learnt_from[column] = others
+            known = in_fit & ~unknown[:, column]
+            predict = forest.predictor(others[known], filled[known, column], counts[column])
+            filled[unknown[:, column], column] = predict(others[unknown[:, column]])
         if np.abs(filled - before)[in_fit].sum(axis=1).max() < limit:
             break
     else:
@@ -89,12 +97,6 @@ def _start(known: Floats, forest: Forest) -> Floats:
 def _counts(rows: DistinctRows, column: Floats, fit_rows: Mask, forest: Forest) -> Counts:
     """`[trees, distinct rows that have this column and are fitted on]`."""
     drawn_from = rows.of_row[fit_rows & ~np.isnan(column)]
-    present, compact = np.unique(drawn_from, return_inverse=True)
-    return bootstrap_counts(compact, len(present), tree_seeds(forest.seed), forest.threads)
-
-
-def _impute_column(filled: Floats, column: int, unknown: Mask, in_fit: Mask, counts: Counts, forest: Forest) -> None:
-    others = np.delete(filled, column, axis=1)
-    known = in_fit & ~unknown
-    predict = forest.predictor(others[known], filled[known, column], counts)
-    filled[unknown, column] = predict(others[unknown])
+    present = np.bincount(drawn_from, minlength=len(rows.values)) > 0
+    compact = np.cumsum(present) - 1
+    return bootstrap_counts(compact[drawn_from], int(present.sum()), tree_seeds(forest.seed), forest.threads)

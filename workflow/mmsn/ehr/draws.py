@@ -39,7 +39,7 @@ def bootstrap_counts(row_to_distinct: NDArray[np.intp], distinct: int, seeds: Se
     kernel = compiled()
 
     def of_tree(seed: int) -> Counts:
-        state = cast(tuple[Any, ...], np.random.RandomState(seed).get_state())  # noqa: NPY002  (scikit-learn's own)
+        state = cast(tuple[Any, ...], np.random.RandomState(seed).get_state())
         return kernel(state[1].astype(np.uint32), lookup, rows, distinct)
 
     with ThreadPoolExecutor(threads) as pool:
@@ -57,11 +57,12 @@ def draw(key: NDArray[np.uint32], lookup: NDArray[Any], rows: int, distinct: int
     mask = np.uint32(len(lookup) - 1)
     accepted = 0
     while accepted < rows:
-        for i in range(624):
-            following = key[i + 1] if i < 623 else key[0]
-            other = key[i + 397] if i < 227 else key[i - 227]
-            mixed = np.uint32((key[i] & UPPER) | (following & LOWER))
-            key[i] = other ^ (mixed >> ONE) ^ ((mixed & ONE) * TWIST)
+        for i in range(227):
+            mixed = np.uint32((key[i] & UPPER) | (key[i + 1] & LOWER))
+            key[i] = key[i + 397] ^ (mixed >> ONE) ^ ((mixed & ONE) * TWIST)
+        for i in range(227, 624):
+            mixed = np.uint32((key[i] & UPPER) | (key[(i + 1) % 624] & LOWER))
+            key[i] = key[i - 227] ^ (mixed >> ONE) ^ ((mixed & ONE) * TWIST)
         for i in range(624):
             word = np.uint32(key[i] ^ (key[i] >> np.uint32(11)))
             word = np.uint32(word ^ ((word << np.uint32(7)) & TEMPER_7))

@@ -1,6 +1,6 @@
 """Scikit-learn's random forest, fitted on distinct rows and how often each of them is drawn."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -13,7 +13,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from mmsn.ehr.draws import Counts
 
 TREES = 100  # scikit-learn's default, as released
-T, R = TypeVar("T"), TypeVar("R")
+FEW_ROWS = 1000  # below, a tree is grown faster than it is handed to a thread
+R = TypeVar("R")
 
 Kind = Literal["regressor", "classifier"]
 Floats = NDArray[np.float64]
@@ -21,7 +22,7 @@ Floats = NDArray[np.float64]
 
 def tree_seeds(seed: int) -> list[int]:
     """The random states that a forest with `random_state=seed` gives its trees."""
-    random = np.random.RandomState(seed)  # noqa: NPY002  (scikit-learn's own)
+    random = np.random.RandomState(seed)
     return [int(random.randint(np.iinfo(np.int32).max)) for _ in range(TREES)]
 
 
@@ -57,7 +58,7 @@ class Forest:
             with config_context(skip_parameter_validation=True, assume_finite=True):
                 return tree.fit(inputs, labels, sample_weight=weights.astype(np.float64), check_input=False)
 
-        trees = list(self._each(lambda pair: fitted(*pair), list(zip(tree_seeds(self.seed), counts, strict=True))))
+        trees = list(self._each(fitted, tree_seeds(self.seed), counts, rows=len(inputs)))
         return lambda rows: self._predict(trees, classes, rows)
 
     def _tree(self, seed: int) -> Any:
@@ -68,17 +69,16 @@ class Forest:
     def _predict(self, trees: list[Any], classes: Floats, rows: Floats) -> Floats:
         inputs = np.ascontiguousarray(rows, dtype=np.float32)
         if self.kind == "regressor":
-            means = self._each(lambda tree: tree.predict(inputs, check_input=False), trees)
-            return _mean(means)
-        shares = _mean(self._each(lambda tree: tree.predict_proba(inputs, check_input=False), trees))
+            return _mean(self._each(lambda tree: tree.predict(inputs, check_input=False), trees, rows=len(rows)))
+        shares = _mean(self._each(lambda tree: tree.predict_proba(inputs, check_input=False), trees, rows=len(rows)))
         return classes[shares.argmax(axis=1)]
 
-    def _each(self, work: Callable[[T], R], items: list[T]) -> Iterator[R]:
-        if self.threads == 1:
-            yield from map(work, items)
+    def _each(self, work: Callable[..., R], *items: Iterable[Any], rows: int) -> Iterator[R]:
+        if self.threads == 1 or rows < FEW_ROWS:
+            yield from map(work, *items)
             return
         with ThreadPoolExecutor(self.threads) as pool:
-            yield from pool.map(work, items)
+            yield from pool.map(work, *items)
 
 
 def _mean(parts: Iterator[Floats]) -> Floats:

@@ -42,7 +42,7 @@ class Variable(Section):
 
 
 class ImputationSettings(Section):
-    """How unknown values are filled: scikit-learn's IterativeImputer around a random forest (SPEC 2)."""
+    """How unknown values are filled: as by scikit-learn's IterativeImputer around a random forest (SPEC 2)."""
 
     model: Literal["regressor", "classifier"]
     """`regressor`: as released, a RandomForestRegressor on label codes, rounded, so that a mean between AP and PA
@@ -57,3 +57,6 @@ class ImputationSettings(Section):
     """random_state of the imputer and its forest."""
     hidden_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of known cells hidden on purpose, imputed and compared, so that the accuracy is known."""
+    hide_share: Annotated[float, Field(ge=0, lt=1)] = 0
+    """Share of known cells that are hidden at random before all else and imputed like unknown ones, in every variable
+    with `impute: true`: a study of a scarcer EHR. Says nothing about how well cells are imputed; hidden_share does."""

@@ -7,7 +7,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mmsn.console import logger
 from mmsn.ehr.codes import Column, encode, label_codes, to_codes
+from mmsn.ehr.hidden import hidden_cell_study, scarce
 from mmsn.ehr.impute import Imputer
 from mmsn.ehr.settings import ImputationSettings, Variable
 from mmsn.errors import UserError
@@ -19,26 +21,37 @@ def impute_table(
     """Complete the variables of images.parquet.
 
     Returns:
-        dicom_id and the variables as raw values, and a report of counts and hidden-cell accuracy.
+        dicom_id and the variables as raw values, and a report: for each variable `unknown` cells of images.parquet,
+        those `hidden_on_purpose` besides (`hide_share`), those `imputed` of both, `outside_range`, and
+        `hidden_cells` with `hidden_confusion` (`hidden_cell_study`).
+
+    Raises:
+        UserError: when a predictor or a value is not configured, or an unknown value cannot or may not be imputed.
     """
     unknown_predictors = set(settings.predictors) - set(variables)
     if unknown_predictors:
         raise UserError(
             f"imputation.predictors: {sorted(unknown_predictors)[0]!r} is not a variable; known: {', '.join(variables)}"
         )
-    columns = to_codes(images, variables)
+    raw = to_codes(images, variables)
+    columns = scarce(raw, variables, settings)
     fit_rows: NDArray[np.bool_] = np.ones(len(images), dtype=bool)
     if settings.fit_on == "train":
         fit_rows = images["split"].to_numpy(zero_copy_only=False) == "train"
     imputer = Imputer(variables, settings, threads)
     completed = imputer.complete(columns, fit_rows)
-    study = imputer.hidden_cell_study(columns, fit_rows)
+    study = hidden_cell_study(imputer, columns, fit_rows)
     report = {
         "model": settings.model,
         "fitted_on": settings.fit_on,
+        "predictors": list(settings.predictors),
+        "hide_share": settings.hide_share,
         "images": len(images),
-        "variables": {n: _counts(variables[n], columns[n], completed[n], study.get(n, {})) for n in variables},
+        "variables": {n: _counts(v, raw[n], columns[n], completed[n], study.get(n, {})) for n, v in variables.items()},
     }
+    for name in variables:
+        if np.isnan(completed[name]).any():
+            logger.warning("warning: %s is unknown for every image that could teach it and stays so", name)
     values = {name: _raw(completed[name], variables[name]) for name in variables}
     return pa.table({"dicom_id": images["dicom_id"], **values}), report
 
@@ -61,14 +74,18 @@ def _raw(column: Column, variable: Variable) -> pa.Array:
     return pa.array(np.asarray(label_codes(variable), dtype=object)[codes], pa.string(), mask=unknown)
 
 
-def _counts(variable: Variable, raw: Column, completed: Column, study: Mapping[str, float]) -> dict[str, Any]:
+def _counts(
+    variable: Variable, raw: Column, given: Column, completed: Column, study: Mapping[str, Any]
+) -> dict[str, Any]:
     outside = 0
     if variable.range is not None:
         outside = int(((raw < variable.range[0]) | (raw > variable.range[1])).sum())
-    unknown, left = int(np.isnan(raw).sum()), int(np.isnan(completed).sum())
+    unknown, to_impute, left = (int(np.isnan(column).sum()) for column in (raw, given, completed))
     return {
         "unknown": unknown,
-        "imputed": unknown - left,
+        "hidden_on_purpose": to_impute - unknown,
+        "imputed": to_impute - left,
         "outside_range": outside,
-        "hidden_cells": dict(study),
+        "hidden_cells": {},
+        **study,
     }

@@ -94,23 +94,55 @@ def build(files: NihFiles, settings: NihSettings, threads: int) -> Cohort:
 
 def _read_lists(connection: duckdb.DuckDBPyConnection, files: NihFiles) -> None:
     """Make the table `listed` (name, row, list) and compare it with the entries, both ways."""
-    given = {"train_val": files.train_val, "test": files.test}
-    lists = [read_list(path).append_column("list", pa.array([name] * 0)) for name, path in ()]
-    tables = []
-    for name, path in given.items():
-        names = read_list(path)
-        tables.append(names.append_column("list", pa.array([name] * len(names), pa.string())))
-    listed = pa.concat_tables([*lists, *tables])
-    connection.register("given_lists", listed)
-    connection.execute("CREATE TABLE listed AS FROM given_lists")
-    for name, path in given.items():
+    connection.execute("CREATE TABLE listed (name VARCHAR, row BIGINT, list VARCHAR)")
+    for name, path in (("train_val", files.train_val), ("test", files.test)):
+        connection.register("given", read_list(path))
+        connection.execute("INSERT INTO listed SELECT *, ? FROM given", [name])
+        connection.unregister("given")
         unknown = "SELECT name, row FROM listed ANTI JOIN entries USING (name) WHERE list = ? ORDER BY row LIMIT 1"
         for image, row in rows(connection, unknown, [name]):
-            raise UserError(f"{path}: row {row}: '{image}' is not in {files.entries.name}; use files of one release")
-    both = "SELECT name, max(row) FROM listed WHERE list = 'test' OR true GROUP BY name HAVING count(*) > 1 ORDER BY name LIMIT 1"
-    for image, _ in rows(connection, both):
+            raise UserError(f"{path}: row {row}: '{image}' is not in {files.entries}; use files of one release")
+    for (image,) in rows(connection, "SELECT name FROM listed GROUP BY name HAVING count(*) > 1 ORDER BY name LIMIT 1"):
         raise UserError(f"'{image}' is on both {files.train_val} and {files.test}; remove it from one of the two")
-    unlisted = "SELECT entries.rowid FROM entries ANTI JOIN listed USING (name) ORDER BY 1 LIMIT 1"
-    for (row,) in rows(connection, unlisted):
+    for (row,) in rows(
+        connection, "SELECT entries.rowid FROM entries ANTI JOIN listed USING (name) ORDER BY 1 LIMIT 1"
+    ):
         where = cell(connection, "entries", "Image Index", row, files.entries)
         raise UserError(f"{where} is on neither {files.train_val.name} nor {files.test.name}; use files of one release")
+
+
+def _choose_validation(connection: duckdb.DuckDBPyConnection, settings: NihSettings) -> None:
+    """Make the table `validating` (subject_id) of patients of train_val_list."""
+    counted = (
+        "SELECT patient, count(*) FROM listed_entries WHERE list = 'train_val' AND reason IS NULL GROUP BY patient"
+    )
+    images_of = dict(rows(connection, counted))
+    wanted = settings.validate_images or resplit.share(sum(images_of.values()))
+    chosen = sorted(resplit.choose(images_of, wanted, settings.split_seed))
+    connection.register("chosen", pa.table({"subject_id": pa.array(chosen, pa.int64())}))
+    connection.execute("CREATE TABLE validating AS FROM chosen")
+
+
+def _make_images(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
+    """Make the table `images` of `finish`."""
+    connection.register("on_disk", _folders(root))
+    flags = ", ".join(f"CAST(list_contains(findings, '{name}') AS FLOAT) AS \"{name}\"" for name in NIH_LABELS.names)
+    connection.register("placed_entries", table(connection, "external/nih_images"))
+    connection.execute(f"CREATE TABLE images AS SELECT * EXCLUDE (findings), {flags} FROM placed_entries")
+
+
+def _folders(root: Path) -> pa.Table:
+    """The folder below `root` of every image (name, folder), where the twelve archives were unpacked side by side.
+
+    The tables do not say which archive an image came in. Unpacked into one folder, as the archives themselves do, all
+    lie in `images` and none is listed here.
+    """
+    parts = [] if (root / "images").is_dir() else sorted(root.glob("images_*/images"))
+    found = [(path.name, str(part.relative_to(root))) for part in parts for path in part.glob("*.png")]
+    names, folders = zip(*found, strict=True) if found else ((), ())
+    return pa.table({"name": pa.array(names, pa.string()), "folder": pa.array(folders, pa.string())})
+
+
+def _steps(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    (counted,) = table(connection, "external/nih_flow").to_pylist()
+    return [step(name, counted[column], published) for column, (name, published) in _STEPS.items()]

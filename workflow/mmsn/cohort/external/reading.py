@@ -3,6 +3,7 @@
 import csv
 import gzip
 from pathlib import Path
+from typing import TextIO
 
 import duckdb
 import pyarrow as pa
@@ -44,9 +45,13 @@ def read_csv(connection: duckdb.DuckDBPyConnection, name: str, table: InputTable
     """
     found = header(path)
     if missing := [column.header for column in table.columns if column.header not in found]:
-        raise UserError(f"{path}: column '{missing[0]}' is missing (found: {', '.join(found)}); use the table as shipped")
+        raise UserError(
+            f"{path}: column '{missing[0]}' is missing (found: {', '.join(found)}); use the table as shipped"
+        )
     connection.execute(_raw_view(name, found, path))
-    values = ", ".join(f'{column.parse.format(cell=_name(column.header))} AS "{column.called}"' for column in table.columns)
+    values = ", ".join(
+        f'{column.parse.format(cell=_name(column.header))} AS "{column.called}"' for column in table.columns
+    )
     try:
         connection.execute(f"CREATE TABLE {name} AS SELECT {values}, {_first_fault(table)} AS fault FROM raw_{name}")
     except duckdb.Error as error:
@@ -71,7 +76,9 @@ def read_list(path: Path) -> pa.Table:
     first: dict[str, int] = {}
     for name, row in named:
         if first.setdefault(name, row) != row:
-            raise UserError(f"{path}: row {row}: '{name}' already stands in row {first[name]}; remove one of the two rows")
+            raise UserError(
+                f"{path}: row {row}: '{name}' already stands in row {first[name]}; remove one of the two rows"
+            )
     return pa.table({"name": list(first), "row": pa.array(first.values(), pa.int64())})
 
 
@@ -82,9 +89,10 @@ def cell(connection: duckdb.DuckDBPyConnection, name: str, column: str, row: int
     return f"{path}: row {row + FIRST_ROW}, column {column}: {shown}"
 
 
-def _opened(path: Path):
-    opener = gzip.open if path.suffix == ".gz" else open
-    return opener(path, "rt", encoding="utf-8-sig", newline="")
+def _opened(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _raw_view(name: str, columns: list[str], path: Path) -> str:

@@ -4,13 +4,13 @@ import hashlib
 from collections.abc import Mapping
 from typing import Final
 
-PUBLISHED_VALIDATE: Final, PUBLISHED_BOTH = 3_567, 36_024
-"""The paper's validation images, and the images with a finding they were taken from (32,457 are left to train)."""
+_PUBLISHED_SHARE: Final = 3_567 / 36_024
+"""The paper's validation images among those with a finding on train_val_list.txt; 32,457 are left to train."""
 
 
 def share(images: int) -> int:
     """The paper's share of `images`, at least one."""
-    return max(1, round(images * PUBLISHED_VALIDATE / PUBLISHED_BOTH))
+    return max(1, round(images * _PUBLISHED_SHARE))
 
 
 def choose(images_of: Mapping[int, int], wanted: int, seed: int) -> frozenset[int]:
