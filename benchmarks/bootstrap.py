@@ -90,9 +90,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--compared", type=int, default=10, help="resamples scikit-learn runs on")
     parser.add_argument("--seed", type=int, default=0)

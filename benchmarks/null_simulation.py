@@ -30,9 +30,7 @@ TESTS = {
 def main() -> None:
     arguments = _arguments()
     generator = np.random.default_rng(arguments.seed)
-    found = [
-        false_positives(generator, arguments.patients, arguments.resamples) for _ in range(arguments.studies)
-    ]
+    found = [false_positives(generator, arguments.patients, arguments.resamples) for _ in range(arguments.studies)]
     print(f"False positives at a nominal {LEVEL:.0%} between two equally good models: {arguments.studies:,}")
     print(f"studies, {arguments.patients} patients, about 7 images each, {arguments.resamples:,} resamples\n")
     print(f"{'':<66}{'AUROC':>14}{'AUPRC':>15}")
@@ -41,9 +39,7 @@ def main() -> None:
         print(f"{name:<66}{auroc_rate:>14}{auprc_rate:>15}")
 
 
-def simulate(
-    generator: np.random.Generator, patients: int
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+def simulate(generator: np.random.Generator, patients: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Patient [N], target [N, 1] and both models' scores [N, 1], the models exchangeable."""
     patient = np.repeat(np.arange(patients), 1 + generator.poisson(6, size=patients))
     ill = generator.random(patients) < 0.3
@@ -51,18 +47,13 @@ def simulate(
     target = (ill[patient] ^ changed).astype(float)
     difficulty = 0.7 * generator.normal(size=patients)[patient]
     scores = [
-        1.5 * target
-        + difficulty
-        + 0.5 * generator.normal(size=patients)[patient]
-        + generator.normal(size=patient.size)
+        1.5 * target + difficulty + 0.5 * generator.normal(size=patients)[patient] + generator.normal(size=patient.size)
         for _ in range(2)
     ]
     return patient, target[:, None], [np.round(score, 2)[:, None] for score in scores]
 
 
-def false_positives(
-    generator: np.random.Generator, patients: int, resamples: int
-) -> dict[tuple[str, str], bool]:
+def false_positives(generator: np.random.Generator, patients: int, resamples: int) -> dict[tuple[str, str], bool]:
     """One study: whether each test calls its two equally good models different."""
     patient, target, scores = simulate(generator, patients)
     seed = int(generator.integers(2**31))
@@ -100,9 +91,7 @@ def _rate(significant: list[bool | None]) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=1000)
     parser.add_argument("--patients", type=int, default=200)
     parser.add_argument("--resamples", type=int, default=1000)

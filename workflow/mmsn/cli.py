@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import typer
 
 from mmsn.cohort.command import app as cohort
+from mmsn.cohort.external.command import app as external
 from mmsn.ehr.command import app as ehr
 from mmsn.evaluation.command import app as evaluate
 from mmsn.images.command import app as images
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.add_typer(study, name="study")
 app.command("synth")(synth)
 app.add_typer(cohort, name="cohort")
+app.add_typer(external, name="external")
 app.add_typer(ehr, name="ehr")
 app.add_typer(images, name="images")
 app.command("pretrain")(pretrain)

@@ -54,8 +54,7 @@ def build(tables: Tables, ehr: Mapping[str, Path], settings: CohortSettings, thr
         counted = flow.count_flow(connection, values, settings, split_counts)
         ((digest,),) = table(connection, "split_hash").to_pydict().values()
         exclusions = table(connection, "exclusions").cast(EXCLUSIONS)
-        placement, identity = table(connection, "placement"), table(connection, "identity")
-    images = _kept_images(values, placement, identity).replace_schema_metadata({SPLIT_HASH: digest})
+        images = _images(connection, values).replace_schema_metadata({SPLIT_HASH: digest})
     return Cohort(images, exclusions, {"split_sha256": digest, **counted})
 
 
@@ -83,10 +82,11 @@ def _place(connection: duckdb.DuckDBPyConnection, tables: Tables, settings: Coho
     return split_counts
 
 
-def _kept_images(values: Mapping[str, pa.ChunkedArray], *parts: pa.Table) -> pa.Table:
-    """images.parquet: the rows of the cohort, with the columns in their order."""
-    columns = dict(values)
-    for part in parts:
+def _images(connection: duckdb.DuckDBPyConnection, values: Mapping[str, pa.ChunkedArray]) -> pa.Table:
+    """images.parquet: the columns of the cohort's rows, all in the order of `images`."""
+    kept = connection.sql("SELECT kept FROM images").to_arrow_table()["kept"]
+    columns = {name: column.filter(kept) for name, column in values.items()}
+    for part in (table(connection, "identity"), table(connection, "placement")):
         columns |= dict(zip(part.column_names, part.columns, strict=True))
     schema = images_schema({name: column.type for name, column in values.items()})
-    return pa.table([columns[field.name].cast(field.type).filter(columns["kept"]) for field in schema], schema=schema)
+    return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)

@@ -20,3 +20,8 @@ FROM images
 LEFT JOIN patients USING (subject_id)
 LEFT JOIN patient_split USING (subject_id)
 LEFT JOIN labels USING (study_id);
+
+UPDATE images
+SET kept = FALSE
+FROM placed
+WHERE images.rowid = placed.image AND placed.reason IS NOT NULL;

@@ -17,7 +17,8 @@ SELECT
                 + to_microseconds(study_clock % 100000000)
     END AS study_time,
     view_position,
-    orientation
+    orientation,
+    TRUE AS kept
 FROM metadata
 ORDER BY subject_id, study_id, dicom_id;
 

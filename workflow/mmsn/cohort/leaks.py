@@ -24,7 +24,7 @@ _IMAGES = """
     SELECT held_out.data_set, held_out.{key}, other.data_set, other.split, count(*) OVER ()
     FROM image AS held_out
     JOIN image AS other ON held_out.{key} = other.{key}
-    WHERE held_out.split = 'test' AND (other.data_set <> held_out.data_set OR other.split <> 'test')
+    WHERE held_out.split = 'test' AND (other.split <> 'test' OR other.data_set > held_out.data_set)
     ORDER BY ALL LIMIT 1
 """
 

@@ -111,10 +111,16 @@ def _sorted_out(connection: duckdb.DuckDBPyConnection, computed: pa.Table) -> pa
 def _plain(values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     """Text as string, numbers and booleans as float64."""
     kind = values.type
-    if kinds.is_string(kind) or kinds.is_large_string(kind):
-        return values.cast(pa.string())
+    if kinds.is_string(kind):
+        return _copy(values)
     if kinds.is_boolean(kind):
-        return values.cast(pa.uint8()).cast(pa.float64())
+        return _copy(values).cast(pa.uint8()).cast(pa.float64())
     if kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind):
-        return values.cast(pa.float64())
+        return _copy(values).cast(pa.float64())
     raise UserError(f"{where} gives values of type {kind}; select text, a number or a boolean")
+
+
+def _copy(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of its own: as DuckDB hands it over, it keeps the memory of the dicom_ids beside it alive."""
+    chunks = [pa.concat_arrays([chunk, chunk.slice(0, 0)]) for chunk in values.chunks]
+    return pa.chunked_array(chunks, values.type)

@@ -52,9 +52,7 @@ class Replicates:
         values: Floats = getattr(self, metric)
         mask = np.asarray(labels, dtype=np.bool_)
         if mask.shape != values.shape[1:] or not mask.any():
-            raise ValueError(
-                f"a mask of {values.shape[1]} labels with at least one chosen is needed, got {mask}"
-            )
+            raise ValueError(f"a mask of {values.shape[1]} labels with at least one chosen is needed, got {mask}")
         chosen = values[:, mask]
         present = ~np.isnan(chosen)
         with np.errstate(invalid="ignore"):
@@ -173,7 +171,5 @@ def _by_image(weights: Counts, targets: Floats) -> Counts:
     if weights.dtype != np.uint16:
         raise ValueError(f"weights must be counts of type uint16, not {weights.dtype}")
     if int(weights.max(initial=0)) * len(targets) > _LARGEST_TOTAL:
-        raise ValueError(
-            f"counts up to {weights.max()} of {len(targets)} images are too large to add in 32 bits"
-        )
+        raise ValueError(f"counts up to {weights.max()} of {len(targets)} images are too large to add in 32 bits")
     return np.ascontiguousarray(weights.T)

@@ -64,9 +64,7 @@ def delong_test(
     reason = why_not(int(positive.sum()), int((~positive).sum()))
     if reason:
         return _undecided(float("nan"), float("nan"), reason)
-    return _compare(
-        positive, one[known], other[known], np.unique(clusters[known], return_inverse=True)[1], level
-    )
+    return _compare(positive, one[known], other[known], np.unique(clusters[known], return_inverse=True)[1], level)
 
 
 def delong_per_label(
@@ -97,9 +95,7 @@ def _compare(positive: Flags, first: Floats, second: Floats, patient: Integers, 
     components = of_first - of_second
     difference = float(components[positive].mean())
     if min(np.unique(patient[positive]).size, np.unique(patient[~positive]).size) < 2:
-        return _undecided(
-            auroc_first, auroc_second, "fewer than two patients with a positive or a negative image"
-        )
+        return _undecided(auroc_first, auroc_second, "fewer than two patients with a positive or a negative image")
     error = float(np.sqrt(max(_variance(positive, components, patient), 0.0)))
     if error == 0:
         if difference != 0:
@@ -107,9 +103,7 @@ def _compare(positive: Flags, first: Floats, second: Floats, patient: Integers, 
         return DeLong(auroc_first, auroc_second, 0.0, 0.0, 0.0, 0.0, 1.0, "")
     margin = error * float(norm.ppf((1 + level) / 2))
     p = 2 * float(norm.sf(abs(difference) / error))
-    return DeLong(
-        auroc_first, auroc_second, difference, error, difference - margin, difference + margin, p, ""
-    )
+    return DeLong(auroc_first, auroc_second, difference, error, difference - margin, difference + margin, p, "")
 
 
 def _components(positive: Flags, scores: Floats) -> Floats:

@@ -9,9 +9,7 @@ import numpy as np
 from mmsn.statistics.ranking import Counts, Flags, Floats, Integers
 
 Kernel: TypeAlias = Callable[[Counts, Integers, Flags, Flags, int, int, Floats, Floats], None]
-_SIGNATURE = (
-    "void(uint16[:, ::1], int64[::1], boolean[::1], boolean[::1], int64, int64, float64[::1], float64[::1])"
-)
+_SIGNATURE = "void(uint16[:, ::1], int64[::1], boolean[::1], boolean[::1], int64, int64, float64[::1], float64[::1])"
 
 
 def resampled_metrics(

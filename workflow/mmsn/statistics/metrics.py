@@ -68,9 +68,7 @@ def label_metrics(targets: ArrayLike, scores: ArrayLike, labels: Sequence[str]) 
     return pd.DataFrame(rows, columns=["label", "positives", "negatives", "auroc", "auprc", "excluded"])
 
 
-def _weight_by_group(
-    targets: ArrayLike, scores: ArrayLike, weights: ArrayLike | None
-) -> tuple[Floats, Floats]:
+def _weight_by_group(targets: ArrayLike, scores: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats]:
     """Weight of the positives and of the negatives at each distinct score, highest score first."""
     target, score = checked(targets, scores)
     if target.ndim != 1:

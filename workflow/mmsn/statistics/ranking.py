@@ -35,9 +35,7 @@ def rank(targets: Floats, scores: Floats) -> Ranking:
     return Ranking(order, targets[order] == 1, last)
 
 
-def checked(
-    targets: ArrayLike, scores: ArrayLike, labels: Sequence[str] | None = None
-) -> tuple[Floats, Floats]:
+def checked(targets: ArrayLike, scores: ArrayLike, labels: Sequence[str] | None = None) -> tuple[Floats, Floats]:
     """Return targets and scores as float64 [N, L], or [N] for one label.
 
     Widening float32 keeps ties and order, so nothing that depends on ranks changes.

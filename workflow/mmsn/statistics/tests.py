@@ -89,9 +89,7 @@ def paired_t_test(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference
         )
     differences = first - second
     if not np.isfinite(differences).all():
-        raise ValueError(
-            f"{(~np.isfinite(differences)).sum()} of {differences.size} seeds have no finite value"
-        )
+        raise ValueError(f"{(~np.isfinite(differences)).sum()} of {differences.size} seeds have no finite value")
     mean = float(differences.mean())
     if np.ptp(differences) == 0:
         return Difference(mean, mean, mean, 1.0 if mean == 0 else float("nan"))
@@ -112,9 +110,7 @@ def holm(p: ArrayLike) -> Floats:
     values = np.asarray(p, dtype=np.float64)
     tested = np.flatnonzero(~np.isnan(values))
     if ((values[tested] < 0) | (values[tested] > 1)).any():
-        raise ValueError(
-            f"p-values must lie between 0 and 1, got {values[tested].min()} to {values[tested].max()}"
-        )
+        raise ValueError(f"p-values must lie between 0 and 1, got {values[tested].min()} to {values[tested].max()}")
     order = tested[np.argsort(values[tested])]
     adjusted = np.full(values.shape, np.nan)
     factors = np.arange(tested.size, 0, -1)

@@ -11,7 +11,7 @@ from mmsn.cohort.build import Cohort
 from mmsn.cohort.database import connect, rows, run_file, table
 from mmsn.cohort.external import resplit
 from mmsn.cohort.external.reading import cell, read_csv, read_list
-from mmsn.cohort.external.result import check_none_is_empty, finish, step
+from mmsn.cohort.external.result import finish, step
 from mmsn.cohort.external.settings import NihSettings
 from mmsn.cohort.external.sources import NihFiles
 from mmsn.cohort.splits import SPLITS
@@ -88,7 +88,7 @@ def build(files: NihFiles, settings: NihSettings, threads: int) -> Cohort:
         _choose_validation(connection, settings)
         _make_images(connection, files.root)
         cohort = finish(connection, DATA_SET, settings, _steps(connection), _PUBLISHED_SPLITS[settings.mode])
-    check_none_is_empty(cohort.images, SPLITS, "give longer lists, or a larger validate_images")
+    _check_none_is_empty(cohort.images)
     return cohort
 
 
@@ -129,6 +129,16 @@ def _make_images(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
     flags = ", ".join(f"CAST(list_contains(findings, '{name}') AS FLOAT) AS \"{name}\"" for name in NIH_LABELS.names)
     connection.register("placed_entries", table(connection, "external/nih_images"))
     connection.execute(f"CREATE TABLE images AS SELECT * EXCLUDE (findings), {flags} FROM placed_entries")
+
+
+def _check_none_is_empty(images: pa.Table) -> None:
+    found = set(images["split"].unique().to_pylist())
+    empty = [split for split in SPLITS if split not in found]
+    if empty:
+        raise UserError(
+            f"nih-14: split '{empty[0]}' is empty: the lists are too short, or validate_images takes no patient or all;"
+            " mend the one or the other"
+        )
 
 
 def _folders(root: Path) -> pa.Table:

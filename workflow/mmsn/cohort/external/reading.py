@@ -41,7 +41,7 @@ def read_csv(connection: duckdb.DuckDBPyConnection, name: str, table: InputTable
     Also leaves a view `raw_<name>` of the file with every column as text.
 
     Raises:
-        UserError: The file cannot be read, lacks a column, has a bad cell, or repeats its key.
+        UserError: The file cannot be read, lacks a column, has no row, has a bad cell, or repeats its key.
     """
     found = header(path)
     if missing := [column.header for column in table.columns if column.header not in found]:
@@ -56,6 +56,8 @@ def read_csv(connection: duckdb.DuckDBPyConnection, name: str, table: InputTable
         connection.execute(f"CREATE TABLE {name} AS SELECT {values}, {_first_fault(table)} AS fault FROM raw_{name}")
     except duckdb.Error as error:
         raise UserError(f"{path} cannot be read as CSV: {str(error).splitlines()[0]}; fetch it again") from error
+    if rows(connection, f"SELECT count(*) FROM {name}") == [(0,)]:
+        raise UserError(f"{path} has a header and no row; fetch it again")
     _report_fault(connection, name, table, path)
     _report_repeat(connection, name, table, path)
 

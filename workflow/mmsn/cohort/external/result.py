@@ -11,7 +11,6 @@ from mmsn.cohort.database import rows, table
 from mmsn.cohort.leaks import check_leaks
 from mmsn.cohort.schema import EXCLUSIONS, IDENTITY
 from mmsn.cohort.splits import SPLITS
-from mmsn.errors import UserError
 from mmsn.labels import LABEL_SETS
 from mmsn.settings import Section
 
@@ -77,18 +76,6 @@ def finish(
         "positives": _positives(connection, data_set),
     }
     return Cohort(images, table(connection, "exclusions").cast(EXCLUSIONS), flow)
-
-
-def check_none_is_empty(images: pa.Table, splits: tuple[str, ...], next_step: str) -> None:
-    """Stop when a split has no image: training or testing would fail much later.
-
-    Raises:
-        UserError: A split is empty; says which one.
-    """
-    found = set(images["split"].unique().to_pylist())
-    empty = [split for split in splits if split not in found]
-    if empty:
-        raise UserError(f"split '{empty[0]}' is empty: {next_step}")
 
 
 def _positives(connection: duckdb.DuckDBPyConnection, data_set: str) -> dict[str, dict[str, int]]:
