@@ -157,8 +157,8 @@ class Pretraining:
     def _check_finite(self, result: MsnLoss) -> None:
         if not torch.isfinite(result.loss):
             raise UserError(
-                f"{self.description}: the loss is {float(result.loss.detach())} at epoch {self.standing.epoch + 1}, step "
-                f"{self.standing.step + 1}; lower pretrain.learning_rate, or set pretrain.precision: fp32"
+                f"{self.description}: the loss is {float(result.loss.detach())} at epoch {self.standing.epoch + 1}, "
+                f"step {self.standing.step + 1}; lower pretrain.learning_rate, or set pretrain.precision: fp32"
             )
 
     def _close_epoch(self) -> None:
