@@ -51,6 +51,7 @@ lint: .venv/installed
 
 bench: .venv/installed
 	@$(BIN)/python benchmarks/cohort_join.py
+	@$(BIN)/python benchmarks/imputation.py
 	@$(BIN)/python benchmarks/bootstrap.py
 	@$(BIN)/python benchmarks/views.py
 	@$(BIN)/python benchmarks/decode.py

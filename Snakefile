@@ -17,6 +17,7 @@ report: "workflow/report/workflow.rst"
 include: "rules/common.smk"
 include: "rules/study.smk"
 include: "rules/cohort.smk"
+include: "rules/external.smk"
 include: "rules/features.smk"
 include: "rules/images.smk"
 include: "rules/pretrain.smk"
@@ -42,7 +43,7 @@ rule all:
 
 rule counts:
     input:
-        rules.cohort_table.output,
+        COUNTS,
 
 
 rule tables:

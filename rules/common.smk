@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from mmsn.cohort.external.sources import find_chexpert, find_nih
 from mmsn.cohort.sources import find_tables
 from mmsn.errors import UserError
 from mmsn.methods import method_from_id
@@ -17,23 +18,36 @@ os.umask(0o077)
 shell.prefix(f"set -euo pipefail; umask 077; export PATH={Path(sys.executable).parent}:$PATH; ")
 
 
+def found_external(study):
+    """The external data sets whose folders the study names: verb, folder, settings and tables by name."""
+    folders = {"chexpert": study.data.chexpert, "nih-14": study.data.nih_14}
+    found = {}
+    if folders["chexpert"]:
+        tables = find_chexpert(folders["chexpert"], study.chexpert).paths
+        found["chexpert"] = ("chexpert --chexpert", folders["chexpert"], study.chexpert, tables)
+    if folders["nih-14"]:
+        found["nih-14"] = ("nih --nih-14", folders["nih-14"], study.nih_14, find_nih(folders["nih-14"]).paths)
+    return found
+
+
 def validated(config):
     """The study and the paths of its raw tables, or one line that says what to mend."""
     try:
         study = load_study(config)
         check_data(study)
-        return study, find_tables(
+        tables = find_tables(
             study.data.mimic_iv,
             study.data.mimic_cxr,
             study.cohort,
             study.data.medfuse_validate,
             study.data.medfuse_test,
         )
+        return study, tables, found_external(study)
     except UserError as error:
         sys.exit(f"error: {error}")  # a WorkflowError would bury the line between a header and a traceback
 
 
-STUDY, RAW = validated(config)
+STUDY, RAW, EXTERNAL = validated(config)
 R = str(STUDY.results)
 LOGS, BENCHMARKS = f"{R}/logs", f"{R}/benchmarks"
 DATASET = "mimic-cxr"
@@ -45,6 +59,8 @@ wildcard_constraints:
     feature_set=r"[^/]+",
     seed=r"\d+",
     shard=r"p\d\d",
+    dataset=r"[^/_]+",
+    external="chexpert|nih-14",
 
 
 def as_json(value):

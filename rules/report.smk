@@ -1,6 +1,7 @@
 # Predictions, histories and counts -> statistics, tables, figures. Nothing here trains anything.
 # NEEDS  results/evaluate/linear/mimic-cxr/**/predictions.parquet, results/pretrain/**/history.parquet, flow.json
 # MAKES  results/statistics/**, results/tables/*.{csv,md,tex,html}, results/figures/*.{svg,png}
+COUNTS = expand(f"{R}/tables/cohort_{{dataset}}.{{kind}}", dataset=[DATASET, *EXTERNAL], kind=["csv", "md", "html"])
 TABLES = [
     *expand(
         f"{R}/tables/linear_{DATASET}_{{backbone}}.{{kind}}",
@@ -12,7 +13,7 @@ TABLES = [
         backbone=STUDY.runs.backbones,
         kind=["csv", "md", "html"],
     ),
-    *expand(f"{R}/tables/cohort_{DATASET}.{{kind}}", kind=["csv", "md", "html"]),
+    *COUNTS,
 ]
 FIGURES = expand(
     [
@@ -114,20 +115,20 @@ rule label_table:
 
 rule cohort_table:
     input:
-        flow=rules.cohort.output.flow,
+        flow=f"{R}/cohort/{{dataset}}/flow.json",
     output:
-        csv=f"{R}/tables/cohort_{DATASET}.csv",
-        markdown=f"{R}/tables/cohort_{DATASET}.md",
+        csv=f"{R}/tables/cohort_{{dataset}}.csv",
+        markdown=f"{R}/tables/cohort_{{dataset}}.md",
         html=report(
-            f"{R}/tables/cohort_{DATASET}.html",
+            f"{R}/tables/cohort_{{dataset}}.html",
             caption="../workflow/report/flow.rst",
             category="2 Cohort",
-            labels={"data": DATASET, "what": "counts beside the published ones"},
+            labels={"data": "{dataset}", "what": "counts beside the published ones"},
         ),
     log:
-        f"{LOGS}/tables/cohort_{DATASET}.log",
+        f"{LOGS}/tables/cohort_{{dataset}}.log",
     benchmark:
-        f"{BENCHMARKS}/tables/cohort_{DATASET}.tsv"
+        f"{BENCHMARKS}/tables/cohort_{{dataset}}.tsv"
     localrule: True
     conda:
         "../envs/mmsn.yaml"
@@ -135,7 +136,7 @@ rule cohort_table:
         note=STUDY.note,
         code=code_digest("reporting.command"),
     message:
-        "Writing the cohort's counts beside the published ones"
+        "Writing the counts of {wildcards.dataset} beside the published ones"
     shell:
         "mmsn report cohort --flow {input.flow} --data-note {params.note:q} --output-csv {output.csv} "
         "--output-markdown {output.markdown} --output-html {output.html} --log {log}"

@@ -183,3 +183,22 @@ class TestLabels:
         negbio.write_text(chexpert.read_text().replace("50000002,0.0", "50000002,1.0"))
         assert values(build_in(tmp_path, labels="chexpert"), "Atelectasis")["b1"] == 0.0
         assert values(build_in(tmp_path, labels="negbio"), "Atelectasis")["b1"] == 1.0
+
+
+def test_a_variable_may_give_its_rows_in_any_order_and_leave_images_out(tmp_path: Path) -> None:
+    mimic = images_on(*["21500601  0.0"] * 30)
+    mimic.write(tmp_path / "mimic")
+    statements = {
+        "backwards": "SELECT dicom_id, dicom_id AS value FROM images ORDER BY dicom_id DESC;",
+        "some": "SELECT dicom_id, upper(dicom_id) value FROM images WHERE dicom_id <> 'x7' ORDER BY md5(dicom_id) --",
+        "flag": "SELECT dicom_id, dicom_id = 'x7' AS value FROM images ORDER BY md5(dicom_id)",
+        "raw": "SELECT dicom_id, CAST(Rows AS INTEGER) AS value FROM raw_metadata",
+    }
+    for name, statement in statements.items():
+        (tmp_path / f"{name}.sql").write_text(statement)
+    cohort = build_in(tmp_path / "mimic", files={name: tmp_path / f"{name}.sql" for name in statements})
+    assert all(value == dicom for dicom, value in values(cohort, "backwards").items())
+    assert {dicom for dicom, value in values(cohort, "some").items() if value != dicom.upper()} == {"x7"}
+    assert values(cohort, "some")["x7"] is None
+    assert [dicom for dicom, value in values(cohort, "flag").items() if value == 1.0] == ["x7"]
+    assert cohort.flow["variables"]["raw"] == {"known": 0, "unknown": 33, "min": None, "max": None}

@@ -63,7 +63,7 @@ def ours(matrix, fit_rows, kind, max_iter=10, threads=1):
 
 
 @pytest.mark.parametrize("kind", ["regressor", "classifier"])
-@pytest.mark.parametrize(("rows", "predictors", "max_iter"), [(40, False, 10), (3000, False, 10), (300, True, 2)])
+@pytest.mark.parametrize(("rows", "predictors", "max_iter"), [(40, False, 10), (3000, False, 10), (150, True, 2)])
 def test_imputation_on_distinct_rows_is_the_plain_call_to_the_last_bit(kind, rows, predictors, max_iter):
     matrix = radiographs(rows, rows, predictors)
     everything = np.ones(rows, dtype=bool)
@@ -72,7 +72,7 @@ def test_imputation_on_distinct_rows_is_the_plain_call_to_the_last_bit(kind, row
 
 @pytest.mark.parametrize("views", [PUBLISHED_VIEWS, np.array([1, 1, 1, 1]), np.array([1, 50, 2, 200])])
 def test_other_marginals_change_nothing_about_that(views):
-    matrix = radiographs(7, 20_000, views=views)
+    matrix = radiographs(7, 8_000, views=views)
     everything = np.ones(len(matrix), dtype=bool)
     np.testing.assert_array_equal(ours(matrix, everything, "regressor"), plain(matrix, everything, "regressor"))
 
@@ -94,9 +94,9 @@ def test_fractions_of_a_year_give_the_plain_calls_values_but_for_rounding():
 
 
 def test_threads_change_no_bit():
-    matrix = radiographs(0, 6000, predictors=True)
+    matrix = radiographs(0, 4000, predictors=True)
     everything = np.ones(len(matrix), dtype=bool)
-    assert len(DistinctRows.of(matrix).values) > 1500
+    assert len(DistinctRows.of(matrix).values) > 1200
     alone, together = (ours(matrix, everything, "regressor", max_iter=1, threads=n) for n in (1, 3))
     np.testing.assert_array_equal(alone, together)
 
@@ -121,7 +121,7 @@ def test_distinct_rows_give_every_row_back_and_none_twice(rows):
     assert len({row.tobytes() for row in distinct.values}) == len(distinct.values)
 
 
-FILMS = [("AP", "Recumbent", 60), ("AP", "Erect", 4), ("PA", "Erect", 40), ("LATERAL", "Erect", 40), ("AP", None, 6)]
+FILMS = [("AP", "Recumbent", 60), ("AP", "Erect", 4), ("PA", "Erect", 55), ("LATERAL", "Erect", 25), ("AP", None, 6)]
 FILMS += [("PA", None, 5), ("LATERAL", None, 4), (None, "Erect", 6), (None, "Recumbent", 5)]
 
 
@@ -132,13 +132,13 @@ def films(order=None):
     return table if order is None else table.take(order)
 
 
-@given(st.permutations(range(sum(count for *_, count in FILMS))))
-@settings(max_examples=4, deadline=None)
-def test_every_row_keeps_its_imputed_value_in_any_order_of_rows(order):
-    for chosen in (RELEASED, CORRECTED):
-        straight, _ = impute_table(films(), {"view": VIEW, "pos": POS}, chosen, 1)
-        permuted, _ = impute_table(films(order), {"view": VIEW, "pos": POS}, chosen, 1)
-        assert permuted.equals(straight.take(order))
+@pytest.mark.parametrize("chosen", [RELEASED, CORRECTED])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_row_keeps_its_imputed_value_in_any_order_of_rows(chosen, seed):
+    order = np.random.default_rng(seed).permutation(170)
+    straight, _ = impute_table(films(), {"view": VIEW, "pos": POS}, chosen, 1)
+    permuted, _ = impute_table(films(order), {"view": VIEW, "pos": POS}, chosen, 1)
+    assert permuted.equals(straight.take(order))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ def synthetic(tmp_path_factory) -> Path:
     """A few dozen synthetic patients with small radiographs, and a copy of the project to run them with."""
     project = Project(tmp_path_factory.mktemp("synthetic"))
     sizes = ("--patients", "48", "--side", "48", "--seed", "3")
-    drawn = project.mmsn("synth", "--output", "data", *sizes, "--no-external")
+    drawn = project.mmsn("synth", "--output", "data", *sizes)
     assert drawn.returncode == 0, drawn.stdout
     return project.folder / "data"
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_COPIED = ("Snakefile", "config.yaml", "rules", "profiles", "workflow")
+_COPIED = ("Snakefile", "config.yaml", "rules", "profiles", "envs", "workflow")
 
 
 class Project:

@@ -26,6 +26,16 @@ def test_it_ends_by_naming_tables_and_figures(finished):
         assert _result(finished, name).stat().st_size > 200
 
 
+@pytest.mark.parametrize("name", ["mimic-cxr", "chexpert", "nih-14"])
+def test_every_data_sets_counts_stand_beside_the_published_ones(finished, name):
+    table = pd.read_csv(_result(finished, f"tables/cohort_{name}.csv"))
+    assert {"step", "count", "published", "difference"} <= set(table.columns)
+    known = table.dropna(subset=["published"])
+    assert len(known) > 2
+    assert (known["count"] - known.published == known.difference).all()
+    assert pq.read_metadata(_result(finished, f"cohort/{name}/images.parquet")).num_rows > 20
+
+
 def test_a_second_run_does_nothing_and_says_so(finished):
     again = finished[0].snakemake()
     assert again.returncode == 0
@@ -101,6 +111,7 @@ def test_touched_and_reformatted_sources_retrain_nothing(finished):
     for path in [*project.folder.glob("workflow/mmsn/**/*.py"), *project.folder.glob("rules/*"), *_tables(project)]:
         path.touch()
     project.edit("workflow/mmsn/models/msn_loss.py", "def sharpen(", "# a remark\ndef sharpen(")
+    project.edit("envs/mmsn.yaml", "timm==", "timm==9")
     assert "Nothing to be done" in project.snakemake("--dry-run").stdout
 
 

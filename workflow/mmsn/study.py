@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, ValidationError, model_validator
 
+from mmsn.cohort.external.settings import ChexpertSettings, NihSettings
 from mmsn.cohort.settings import CohortSettings
 from mmsn.config_errors import explain
 from mmsn.ehr.settings import ImputationSettings, Variable
@@ -39,6 +40,10 @@ class DataPaths(Section):
     """MedFuse's list of validation patients (only for `cohort.split: medfuse`)."""
     medfuse_test: Path | None = None
     """MedFuse's list of test patients (only for `cohort.split: medfuse`)."""
+    chexpert: Path | None = None
+    """CheXpert, where its counts are wanted: the folder that holds `train.csv`, `valid.csv` and the test labels."""
+    nih_14: Path | None = None
+    """NIH ChestX-ray14, where its counts are wanted: the folder that holds `Data_Entry_2017*.csv` and the lists."""
 
 
 class RunGrid(Section):
@@ -80,6 +85,8 @@ class Study(Section):
     """Folder of everything a run makes."""
     data: DataPaths
     cohort: CohortSettings
+    chexpert: ChexpertSettings = ChexpertSettings()
+    nih_14: NihSettings = NihSettings()
     variables: dict[str, Variable]
     """EHR variables by name."""
     imputation: ImputationSettings
@@ -162,6 +169,9 @@ def check_data(study: Study) -> None:
     """Raise `UserError` unless the folders that the study names exist."""
     _require_path(study.data.mimic_iv, "data.mimic_iv", "the folder of MIMIC-IV")
     _require_path(study.data.mimic_cxr, "data.mimic_cxr", "the folder of MIMIC-CXR-JPG")
+    for key, folder in (("data.chexpert", study.data.chexpert), ("data.nih_14", study.data.nih_14)):
+        if folder is not None:
+            _require_path(folder, key, "the data set's folder, or leave it null")
     if study.cohort.split == "medfuse":
         use = "MedFuse's patient list; without the lists choose cohort.split: official"
         _require_path(study.data.medfuse_validate, "data.medfuse_validate", use)

@@ -2,7 +2,7 @@
 
 Scikit-learn draws N row numbers a tree with `RandomState(seed).randint(0, N, N)` and gives the tree how often each row
 came. Rows with the same values are one row to a tree, so the counts of distinct rows are all it needs. They are counted
-here from the very same numbers (Mersenne twister, masked rejection: NumPy's `randint`), six times faster than by
+here from the very same numbers (Mersenne twister, masked rejection: NumPy's `randint`), several times faster than by
 drawing and counting in NumPy, and the forest stays scikit-learn's bit for bit.
 """
 

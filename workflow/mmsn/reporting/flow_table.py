@@ -55,11 +55,11 @@ def _caption(flow: dict[str, Any]) -> tuple[str, ...]:
         if parts
         else "Every count that has a published one agrees with it."
     )
-    source = (
-        "Published: counts of the released notebooks on MIMIC-IV 1.0 and MIMIC-CXR-JPG 2.0.0; "
-        "empty where nothing was published or another rule was chosen."
+    is_mimic = "variables" in flow  # the external data sets have no EHR variables
+    counted = (
+        "the released notebooks on MIMIC-IV 1.0 and MIMIC-CXR-JPG 2.0.0" if is_mimic else "the data set and the paper"
     )
-    return source, agrees
+    return f"Published: counts of {counted}; empty where nothing was published or another rule was chosen.", agrees
 
 
 def _variables_table(variables: dict[str, dict[str, Any]]) -> Table:
