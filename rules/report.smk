@@ -14,6 +14,7 @@ TABLES = [
         kind=["csv", "md", "html"],
     ),
     *COUNTS,
+    *expand(f"{R}/tables/imputation.{{kind}}", kind=["md", "html"]),
 ]
 FIGURES = expand(
     [
@@ -139,6 +140,34 @@ rule cohort_table:
         "Writing the counts of {wildcards.dataset} beside the published ones"
     shell:
         "mmsn report cohort --flow {input.flow} --data-note {params.note:q} --output-csv {output.csv} "
+        "--output-markdown {output.markdown} --output-html {output.html} --log {log}"
+
+
+rule imputation_table:
+    input:
+        report=rules.impute.output.report,
+    output:
+        markdown=f"{R}/tables/imputation.md",
+        html=report(
+            f"{R}/tables/imputation.html",
+            caption="../workflow/report/imputation.rst",
+            category="2 Cohort",
+            labels={"data": DATASET, "what": "imputation, and how good it is"},
+        ),
+    log:
+        f"{LOGS}/tables/imputation.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/imputation.tsv"
+    localrule: True
+    conda:
+        "../envs/mmsn.yaml"
+    params:
+        note=STUDY.note,
+        code=code_digest("reporting.command"),
+    message:
+        "Writing how many values were imputed, and how well"
+    shell:
+        "mmsn report imputation --report {input.report} --data-note {params.note:q} "
         "--output-markdown {output.markdown} --output-html {output.html} --log {log}"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ import duckdb
 import pyarrow as pa
 
 from mmsn.cohort import flow, reading, splits, variables
-from mmsn.cohort.database import connect, run_file, table
+from mmsn.cohort.database import connect, run_file, side_by_side, table
 from mmsn.cohort.schema import EXCLUSIONS, images_schema
 from mmsn.cohort.settings import CohortSettings
 from mmsn.cohort.sources import Tables
 
 SPLIT_HASH = "mmsn.split_sha256"
 """Key of images.parquet's metadata: SHA-256 over the cohort's sorted patients and their splits."""
+RESULTS = ("identity", "placement", "kept", "flow", "split_hash", "exclusions")
+"""The queries that what is written comes from; the longest first."""
 _UNCERTAIN = {"zero": 0, "one": 1, "ignore": None}
 
 
@@ -51,11 +54,16 @@ def build(tables: Tables, ehr: Mapping[str, Path], settings: CohortSettings, thr
         reading.load(connection, {name: path for name, path in vars(tables).items() if path}, threads)
         split_counts = _place(connection, tables, settings)
         values = variables.evaluate(connection, ehr, threads)
-        counted = flow.count_flow(connection, values, settings, split_counts)
-        ((digest,),) = table(connection, "split_hash").to_pydict().values()
-        exclusions = table(connection, "exclusions").cast(EXCLUSIONS)
-        images = _images(connection, values).replace_schema_metadata({SPLIT_HASH: digest})
-    return Cohort(images, exclusions, {"split_sha256": digest, **counted})
+        jobs = [partial(table, name=name) for name in RESULTS]
+        results = dict(zip(RESULTS, side_by_side(connection, jobs, threads), strict=True))
+    counted = flow.count_flow(results["flow"].to_pylist()[0], values, settings, split_counts)
+    digest = results["split_hash"]["sha256"][0].as_py()
+    images = _images(values, results["kept"]["kept"], results["identity"], results["placement"])
+    return Cohort(
+        images.replace_schema_metadata({SPLIT_HASH: digest}),
+        results["exclusions"].cast(EXCLUSIONS),
+        {"split_sha256": digest, **counted},
+    )
 
 
 def _hand_over(connection: duckdb.DuckDBPyConnection, settings: CohortSettings) -> None:
@@ -82,11 +90,10 @@ def _place(connection: duckdb.DuckDBPyConnection, tables: Tables, settings: Coho
     return split_counts
 
 
-def _images(connection: duckdb.DuckDBPyConnection, values: Mapping[str, pa.ChunkedArray]) -> pa.Table:
+def _images(values: Mapping[str, pa.ChunkedArray], kept: pa.ChunkedArray, *parts: pa.Table) -> pa.Table:
     """images.parquet: the columns of the cohort's rows, all in the order of `images`."""
-    kept = connection.sql("SELECT kept FROM images").to_arrow_table()["kept"]
     columns = {name: column.filter(kept) for name, column in values.items()}
-    for part in (table(connection, "identity"), table(connection, "placement")):
+    for part in parts:
         columns |= dict(zip(part.column_names, part.columns, strict=True))
     schema = images_schema({name: column.type for name, column in values.items()})
     return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)

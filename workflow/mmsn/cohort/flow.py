@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmsn.cohort.database import table
 from mmsn.cohort.settings import CohortSettings
 
 
@@ -57,7 +55,7 @@ _OF_DAY_LINKAGE_ONLY: Final = {"before_died", "before_outside_icu"}
 
 
 def count_flow(
-    connection: duckdb.DuckDBPyConnection,
+    counted: dict[str, Any],
     values: dict[str, pa.ChunkedArray],
     settings: CohortSettings,
     split_counts: dict[str, int],
@@ -65,7 +63,7 @@ def count_flow(
     """Count every step.
 
     Args:
-        connection: The database after `cohort.sql`.
+        counted: The row of flow.sql.
         values: EHR variable -> its value for every image, before exclusions.
         settings: Rules the counts were taken under; a published count stands only beside its own rule.
         split_counts: What `splits.assign` counted.
@@ -74,7 +72,6 @@ def count_flow(
         `settings`; `parts_at`, the first step that differs from the published cohort, or None; `steps` of step,
         count, published, difference; `variables`, the known and unknown values of each.
     """
-    (counted,) = table(connection, "flow").to_pylist()
     steps = [_entry(step.name, int(counted[step.column] or 0), _published(step, settings)) for step in STEPS]
     steps += _ages(values)
     steps += [_entry(name, count, None) for name, count in split_counts.items()]

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.types as kinds
 
+from mmsn.cohort.database import side_by_side
 from mmsn.cohort.schema import IDENTITY
 from mmsn.errors import UserError
 from mmsn.labels import LABELS
@@ -46,13 +47,8 @@ def evaluate(
     for name in variables:
         _check_name(name)
     images = connection.sql("SELECT dicom_id FROM images").to_arrow_table()["dicom_id"]
-    # On one thread a statement over `images` keeps their order, which saves a join; statements run side by side.
-    connection.execute("SET threads = 1")
-    with ThreadPoolExecutor(threads) as pool:
-        columns = pool.map(lambda item: _evaluate_one(connection.cursor(), images, *item), variables.items())
-        evaluated = dict(zip(variables, columns, strict=True))
-    connection.execute(f"SET threads = {threads}")
-    return evaluated
+    jobs = [partial(_evaluate_one, images=images, name=name, path=path) for name, path in variables.items()]
+    return dict(zip(variables, side_by_side(connection, jobs, threads), strict=True))
 
 
 def _check_name(name: str) -> None:
