@@ -27,20 +27,23 @@ rule cohort:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         settings=as_json(STUDY.cohort),
-        variables=as_json(VARIABLE_SQL),
-        lists=" ".join(
-            f"--medfuse-{name} {path}"
+        # Where files lie is not tracked (functions of the inputs are not), what they hold is.
+        names=list(VARIABLE_SQL),
+        variables=lambda wildcards, input: as_json(VARIABLE_SQL),
+        lists=lambda wildcards, input: " ".join(
+            f"--medfuse-{name} {quote(str(path))}"
             for name, path in (("validate", STUDY.data.medfuse_validate), ("test", STUDY.data.medfuse_test))
             if path and STUDY.cohort.split == "medfuse"
         ),
-        mimic_iv=STUDY.data.mimic_iv,
-        mimic_cxr=STUDY.data.mimic_cxr,
-        content=content_digest([*RAW.paths, *map(Path, VARIABLE_SQL.values())]),
+        mimic_iv=lambda wildcards, input: STUDY.data.mimic_iv,
+        mimic_cxr=lambda wildcards, input: STUDY.data.mimic_cxr,
+        content=content_digest(RAW.paths),
+        statements=[sql_without_comments(Path(path).read_text()) for path in VARIABLE_SQL.values()],
         code=code_digest("cohort.command"),
     message:
         "Joining MIMIC-IV and MIMIC-CXR tables into one row an image"
     shell:
         "mmsn cohort build --mimic-iv {params.mimic_iv:q} --mimic-cxr {params.mimic_cxr:q} {params.lists} "
         "--settings {params.settings:q} --variables {params.variables:q} "
-        "--output-images {output.images} --output-exclusions {output.exclusions} --output-flow {output.flow} "
-        "--threads {threads} --log {log}"
+        "--output-images {output.images:q} --output-exclusions {output.exclusions:q} --output-flow {output.flow:q} "
+        "--threads {threads} --log {log:q}"

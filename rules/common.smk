@@ -5,17 +5,19 @@ import os
 import re
 import sys
 from pathlib import Path
+from shlex import quote
 
 from mmsn.cohort.external.sources import find_chexpert, find_nih
 from mmsn.cohort.sources import find_tables
 from mmsn.errors import UserError
 from mmsn.methods import method_from_id
-from mmsn.provenance import PACKAGE, code_digest, content_digest
+from mmsn.provenance import PACKAGE, code_digest, content_digest, sql_without_comments
 from mmsn.study import MIMIC_SHARDS, check_data, load_study
+from mmsn.titles import published, title
 
 # Outputs and logs are private, and `mmsn` is the one beside this Python, whichever way snakemake was started.
 os.umask(0o077)
-shell.prefix(f"set -euo pipefail; umask 077; export PATH={Path(sys.executable).parent}:$PATH; ")
+shell.prefix(f"set -euo pipefail; umask 077; export PATH={quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
 def found_external(study):
@@ -121,10 +123,10 @@ def described_runs(wildcards):
                 "backbone": run.backbone,
                 "backbone_name": STUDY.backbones[run.backbone].title,
                 "method": run.method.id,
-                "method_name": run.method.title,
+                "method_name": title(run.method),
                 "feature_set": run.method.feature_set,
                 "control": run.method.control,
-                "published": run.method.published,
+                "published": published(run.method),
                 "seed": run.seed,
                 "predictions": f"{R}/evaluate/linear/{DATASET}/{run.path}/predictions.parquet",
             }
@@ -137,7 +139,7 @@ def described_histories(wildcards):
     """Runs of one backbone as `mmsn report history` takes them."""
     return as_json(
         [
-            {"id": run.path, "name": run.method.title, "history": f"{R}/pretrain/{run.path}/history.parquet"}
+            {"id": run.path, "name": title(run.method), "history": f"{R}/pretrain/{run.path}/history.parquet"}
             for run in runs_of(wildcards.backbone)
             if run.method.is_trained
         ]

@@ -32,7 +32,7 @@ rule linear:
     message:
         "Linear evaluation of {wildcards.backbone} {wildcards.method}, seed {wildcards.seed}"
     shell:
-        "mmsn evaluate linear --encoder {input.encoder} --images {input.images} --store {params.store} "
-        "--settings {params.settings:q} --seed {wildcards.seed} --title '{wildcards.backbone} {wildcards.method}' "
-        "--output-predictions {output.predictions} --output-runs {output.runs} --checkpoint {params.checkpoint} "
-        "--threads {threads} --log {log}"
+        "mmsn evaluate linear --encoder {input.encoder:q} --images {input.images:q} --store {params.store:q} "
+        "--settings {params.settings:q} --seed {wildcards.seed:q} --title '{wildcards.backbone} {wildcards.method}' "
+        "--output-predictions {output.predictions:q} --output-runs {output.runs:q} --checkpoint {params.checkpoint:q} "
+        "--threads {threads} --log {log:q}"

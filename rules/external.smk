@@ -21,13 +21,13 @@ rule external_cohort:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         verb=lambda wildcards: EXTERNAL[wildcards.external][0],
-        folder=lambda wildcards: EXTERNAL[wildcards.external][1],
+        folder=lambda wildcards, input: EXTERNAL[wildcards.external][1],
         settings=lambda wildcards: as_json(EXTERNAL[wildcards.external][2]),
         content=lambda wildcards: content_digest(EXTERNAL[wildcards.external][3]),
         code=code_digest("cohort.external.command"),
     message:
         "Turning the tables of {wildcards.external} into one row an image"
     shell:
-        "mmsn external {params.verb} {params.folder:q} --settings {params.settings:q} --not-in {input.mimic} "
-        "--output-images {output.images} --output-exclusions {output.exclusions} --output-flow {output.flow} "
-        "--threads {threads} --log {log}"
+        "mmsn external {params.verb} {params.folder:q} --settings {params.settings:q} --not-in {input.mimic:q} "
+        "--output-images {output.images:q} --output-exclusions {output.exclusions:q} --output-flow {output.flow:q} "
+        "--threads {threads} --log {log:q}"

@@ -24,8 +24,8 @@ rule impute:
     message:
         "Imputing missing views and positions with a random forest"
     shell:
-        "mmsn ehr impute --images {input.images} --variables {params.variables:q} --settings {params.settings:q} "
-        "--output-variables {output.variables} --output-report {output.report} --threads {threads} --log {log}"
+        "mmsn ehr impute --images {input.images:q} --variables {params.variables:q} --settings {params.settings:q} "
+        "--output-variables {output.variables:q} --output-report {output.report:q} --threads {threads} --log {log:q}"
 
 
 rule feature_set:
@@ -49,5 +49,5 @@ rule feature_set:
     message:
         "Encoding feature set {wildcards.feature_set}"
     shell:
-        "mmsn ehr encode --variables-table {input.variables} --variables {params.variables:q} "
-        "--output {output.table} --log {log}"
+        "mmsn ehr encode --variables-table {input.variables:q} --variables {params.variables:q} "
+        "--output {output.table:q} --log {log:q}"

@@ -18,15 +18,16 @@ rule image_shard:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
-        root=STUDY.data.mimic_cxr,
+        # A function of the inputs is not tracked: a folder that moved holds the same radiographs.
+        root=lambda wildcards, input: STUDY.data.mimic_cxr,
         settings=as_json(STUDY.images),
         code=code_digest("images.shards"),
     message:
         "Packing radiographs of patients {wildcards.shard}"
     shell:
-        "mmsn images shard --images {input.images} --root {params.root:q} --shard {wildcards.shard} "
-        "--settings {params.settings:q} --output-array {output.array} --output-index {output.index} "
-        "--threads {threads} --log {log}"
+        "mmsn images shard --images {input.images:q} --root {params.root:q} --shard {wildcards.shard:q} "
+        "--settings {params.settings:q} --output-array {output.array:q} --output-index {output.index:q} "
+        "--threads {threads} --log {log:q}"
 
 
 rule image_index:
@@ -48,11 +49,11 @@ rule image_index:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=20,
     params:
-        shards=lambda wildcards, input: " ".join(f"--shards {path}" for path in input.shards),
+        shards=lambda wildcards, input: " ".join(f"--shards {quote(path)}" for path in input.shards),
         settings=as_json(STUDY.images),
         code=code_digest("images.index"),
     message:
         "Indexing the packed radiographs"
     shell:
-        "mmsn images index {params.shards} --images {input.images} --settings {params.settings:q} "
-        "--output-index {output.index} --output-quarantine {output.quarantine} --log {log}"
+        "mmsn images index {params.shards} --images {input.images:q} --settings {params.settings:q} "
+        "--output-index {output.index:q} --output-quarantine {output.quarantine:q} --log {log:q}"

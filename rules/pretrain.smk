@@ -18,21 +18,21 @@ rule pretrain:
         "../envs/mmsn.yaml"
     threads: 8
     resources:
-        gpu=1,
+        gpu=lambda wildcards: int(method_from_id(wildcards.method).is_trained),
         mem_mb=lambda wildcards, attempt: 32000 * attempt,
         runtime=lambda wildcards, attempt: 2880 * attempt,
     params:
         backbone=lambda wildcards: as_json(STUDY.backbones[wildcards.backbone]),
         settings=as_json(STUDY.pretrain),
         store=lambda wildcards, input: str(Path(input.index).parent),
-        features=lambda wildcards, input: f"--features {input.features}" if input.features else "",
+        features=lambda wildcards, input: f"--features {quote(input.features)}" if input.features else "",
         # Not an output: Snakemake deletes outputs of a failed job, and this is what a stopped run goes on from.
         checkpoint=f"{R}/pretrain/{{backbone}}/{{method}}/seed{{seed}}/unfinished.safetensors",
         code=code_digest("training.command"),
     message:
         "Pretraining {wildcards.backbone} with {wildcards.method}, seed {wildcards.seed}"
     shell:
-        "mmsn pretrain --method {wildcards.method} --backbone {params.backbone:q} --settings {params.settings:q} "
-        "--seed {wildcards.seed} --images {input.images} --store {params.store} {params.features} "
-        "--output-encoder {output.encoder} --output-history {output.history} --output-resolved {output.resolved} "
-        "--checkpoint {params.checkpoint} --threads {threads} --log {log}"
+        "mmsn pretrain --method {wildcards.method:q} --backbone {params.backbone:q} --settings {params.settings:q} "
+        "--seed {wildcards.seed:q} --images {input.images:q} --store {params.store:q} {params.features} "
+        "--output-encoder {output.encoder:q} --output-history {output.history:q} --output-resolved {output.resolved:q} "
+        "--checkpoint {params.checkpoint:q} --threads {threads} --log {log:q}"

@@ -50,7 +50,7 @@ rule statistics:
         "Bootstrapping and comparing all {wildcards.backbone} runs"
     shell:
         "mmsn report statistics --runs {params.runs:q} --settings {params.settings:q} "
-        "--output-summary {output.summary} --output-labels {output.labels} --threads {threads} --log {log}"
+        "--output-summary {output.summary:q} --output-labels {output.labels:q} --threads {threads} --log {log:q}"
 
 
 rule results_table:
@@ -79,9 +79,9 @@ rule results_table:
     message:
         "Writing the table of linear results, {wildcards.backbone}"
     shell:
-        f"mmsn report table --summary {{input.summary}} --protocol linear --dataset {DATASET} "
-        "--data-note {params.note:q} --output-csv {output.csv} --output-markdown {output.markdown} "
-        "--output-latex {output.latex} --output-html {output.html} --log {log}"
+        f"mmsn report table --summary {{input.summary:q}} --protocol linear --dataset {DATASET} "
+        "--data-note {params.note:q} --output-csv {output.csv:q} --output-markdown {output.markdown:q} "
+        "--output-latex {output.latex:q} --output-html {output.html:q} --log {log:q}"
 
 
 rule label_table:
@@ -109,9 +109,9 @@ rule label_table:
     message:
         "Writing the tables by label, {wildcards.backbone}"
     shell:
-        f"mmsn report labels --labels {{input.labels}} --protocol linear --dataset {DATASET} "
-        "--data-note {params.note:q} --output-csv {output.csv} --output-markdown {output.markdown} "
-        "--output-html {output.html} --log {log}"
+        f"mmsn report labels --labels {{input.labels:q}} --protocol linear --dataset {DATASET} "
+        "--data-note {params.note:q} --output-csv {output.csv:q} --output-markdown {output.markdown:q} "
+        "--output-html {output.html:q} --log {log:q}"
 
 
 rule cohort_table:
@@ -139,8 +139,8 @@ rule cohort_table:
     message:
         "Writing the counts of {wildcards.dataset} beside the published ones"
     shell:
-        "mmsn report cohort --flow {input.flow} --data-note {params.note:q} --output-csv {output.csv} "
-        "--output-markdown {output.markdown} --output-html {output.html} --log {log}"
+        "mmsn report cohort --flow {input.flow:q} --data-note {params.note:q} --output-csv {output.csv:q} "
+        "--output-markdown {output.markdown:q} --output-html {output.html:q} --log {log:q}"
 
 
 rule imputation_table:
@@ -167,8 +167,8 @@ rule imputation_table:
     message:
         "Writing how many values were imputed, and how well"
     shell:
-        "mmsn report imputation --report {input.report} --data-note {params.note:q} "
-        "--output-markdown {output.markdown} --output-html {output.html} --log {log}"
+        "mmsn report imputation --report {input.report:q} --data-note {params.note:q} "
+        "--output-markdown {output.markdown:q} --output-html {output.html:q} --log {log:q}"
 
 
 rule forest:
@@ -195,8 +195,8 @@ rule forest:
     message:
         "Drawing the forest plot, {wildcards.backbone}"
     shell:
-        f"mmsn report forest --summary {{input.summary}} --protocol linear --dataset {DATASET} "
-        "--data-note {params.note:q} --output-svg {output.svg} --output-png {output.png} --log {log}"
+        f"mmsn report forest --summary {{input.summary:q}} --protocol linear --dataset {DATASET} "
+        "--data-note {params.note:q} --output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
 
 
 rule history:
@@ -223,4 +223,4 @@ rule history:
     message:
         "Drawing the training curves, {wildcards.backbone}"
     shell:
-        "mmsn report history --runs {params.runs:q} --output-svg {output.svg} --output-png {output.png} --log {log}"
+        "mmsn report history --runs {params.runs:q} --output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"

@@ -16,4 +16,4 @@ rule study:
     message:
         "Writing the resolved study"
     shell:
-        "mmsn study write --config {params.config:q} --output {output} --log {log}"
+        "mmsn study write --config {params.config:q} --output {output:q} --log {log:q}"

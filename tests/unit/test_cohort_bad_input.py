@@ -55,6 +55,7 @@ BAD_CELLS = [
     ("metadata", "21500601", "21501340", "row 3, column StudyDate: '21501340' must be an integer yyyymmdd, a day of"),
     ("metadata", "120000.0   R", "noon       R", "row 3, column StudyTime: 'noon' must be a number HHMMSS.ffffff"),
     ("metadata", "10000002", "10000002.0", "row 3, column subject_id: '10000002.0' must be an integer"),
+    ("metadata", "10000003", "-10000003", "row 4, column subject_id: '-10000003' must be an integer"),
     ("metadata", "50000003", "s50000003", "row 4, column study_id: 's50000003' must be an integer"),
     ("metadata", "a1 ", ".  ", "row 2, column dicom_id: blank must be a DICOM id"),
     ("metadata", "a1 ", "a/1", "row 2, column dicom_id: 'a/1' must be a DICOM id without slashes and blanks"),

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmsn.ehr.controls import constant, shuffled
 from mmsn.ehr.settings import ImputationSettings, Variable
 from mmsn.ehr.tables import encode_table, impute_table
 from mmsn.errors import UserError
+from mmsn.training.controls import constant, shuffled
 
 SEX = Variable(kind="categorical", values=("M", "F"), columns=("male", "female"))
 AGE = Variable(kind="continuous", range=(16, 100))
@@ -142,7 +142,7 @@ def test_a_shuffled_ehr_is_the_same_rows_at_other_patients(patients, seed):
     patients = np.array(patients)
     values = np.arange(2 * len(patients), dtype=np.float32).reshape(-1, 2)
     if 2 * np.bincount(patients).max() > len(patients):
-        with pytest.raises(ValueError, match="permuted across patients"):
+        with pytest.raises(UserError, match="permuted across patients"):
             shuffled(values, patients, seed)
         return
     result = shuffled(values, patients, seed)

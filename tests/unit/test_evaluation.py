@@ -170,6 +170,14 @@ def test_cosine_runs_stop_early_and_plateau_runs_never():
     assert plateau.optimizer.param_groups[0]["lr"] == 0.5
 
 
+def test_a_slow_steady_rise_is_no_reason_to_stop():
+    probe = _probe("cosine", min_delta=0.01)
+    for auroc in (0.6, 0.606, 0.612, 0.618, 0.624):
+        probe.close_epoch(auroc)
+    assert not probe.stopped
+    assert probe.best_auroc == 0.624
+
+
 def test_embeddings_are_class_tokens_of_test_views(store, tmp_path):
     evaluation = _evaluation(store, tmp_path)
     images: LabelledImages = evaluation.splits["test"]

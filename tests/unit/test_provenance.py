@@ -5,7 +5,7 @@ import os
 import pytest
 
 from mmsn import provenance
-from mmsn.provenance import code_digest, content_digest
+from mmsn.provenance import code_digest, content_digest, sql_without_comments
 
 
 @pytest.fixture
@@ -53,7 +53,12 @@ def test_a_touched_file_changes_nothing(package):
 def test_the_digest_of_pretraining_reaches_the_loss_the_views_and_the_masks():
     closure = {str(path.relative_to(provenance.PACKAGE)) for path in provenance._closure("training.command")}
     assert {"models/msn_loss.py", "images/views.py", "images/masks.py", "training/loop.py"} <= closure
-    assert not any(name.startswith(("reporting", "statistics", "cohort", "synthetic")) for name in closure)
+    elsewhere = ("reporting", "statistics", "cohort", "ehr", "synthetic")
+    assert not any(name.startswith(elsewhere) or name.endswith(".sql") for name in closure)
+
+
+def test_a_remark_in_a_statement_is_no_change():
+    assert sql_without_comments("-- why\nSELECT 1  -- here\n") == sql_without_comments("SELECT\n  1") == "SELECT 1"
 
 
 def test_tables_count_by_content_and_order(tmp_path):

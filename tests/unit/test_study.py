@@ -14,6 +14,7 @@ from mmsn.methods import Method, method_from_id, parse_method
 from mmsn.presets import PRESETS, ROWS
 from mmsn.study import check_data, load_study
 from mmsn.study_command import merged, resolved_yaml, schema_text
+from mmsn.titles import published
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = sorted((ROOT / "workflow" / "configs").glob("*.yaml"))
@@ -73,6 +74,16 @@ def test_feature_sets_have_the_papers_dimensions(config, feature_set, dimension)
         ({"runs": {"backbones": ["resnet"], "methods": ["msn"]}}, r"'resnet' is not a known backbone"),
         ({"speed": 3}, r"speed: unknown key; allowed here: name, note, preset"),
         ({"cohort": {"split": "mine"}}, r"cohort\.split: 'mine' is not allowed: .*'medfuse', 'official' or 'random'"),
+        ({"runs": {"backbones": ["vit-tiny"], "methods": ["msn"], "seeds": [0, 0]}}, r"runs\.seeds: .* repeats a seed"),
+        ({"statistics": {"baseline": "msnn"}}, r"'msnn' is not a known method of runs\.methods"),
+        ({"imputation": {"predictors": ["nope"]}}, r"imputation\.predictors: 'nope' is not a known variable"),
+        ({"pretrain": {"mask_ratio": 1}}, r"pretrain\.mask_ratio: 1 is not allowed: .*less than 1"),
+        (
+            {"pretrain": {"views": {"focal_size": 100}}},
+            r"focal_size: 100 is not a multiple of vit-small's patch size 16",
+        ),
+        ({"linear": {"runs": []}}, r"linear\.runs: .*at least 1 item"),
+        ({"preset": "corrected", "pretrain": {"epochs": 10}}, r"warmup_epochs: 15 leaves nothing of 10 epochs"),
     ],
 )
 def test_a_wrong_key_or_value_is_one_line_with_what_is_allowed(config, change, expected):
@@ -161,9 +172,9 @@ def test_a_methods_id_names_it_and_is_safe_in_a_path(text, identifier):
 
 
 def test_only_methods_of_the_paper_stand_beside_published_values():
-    assert Method("msn").published == "MSN"
-    assert Method("msn+ehr", "sex").published == "MSN+EHR"
-    assert Method("msn+ehr", "sex", "shuffled").published is None
+    assert published(Method("msn")) == "MSN"
+    assert published(Method("msn+ehr", "sex")) == "MSN+EHR"
+    assert published(Method("msn+ehr", "sex", "shuffled")) is None
 
 
 def test_loading_leaves_the_callers_configuration_alone(config):

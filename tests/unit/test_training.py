@@ -141,7 +141,7 @@ def test_training_moves_the_anchor_and_the_target_follows(store, tmp_path):
     assert all(math.isfinite(value) for row in history for value in row.values())
 
 
-def test_equal_seeds_give_equal_runs_and_the_real_and_constant_ehr_see_equal_views(store, tmp_path):
+def test_equal_seeds_give_equal_runs(store, tmp_path):
     first = _pretraining(store, tmp_path / "a").run()
     second = _pretraining(store, tmp_path / "b").run()
     assert _without_speed(first) == _without_speed(second)

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,15 @@ def test_an_unknown_key_stops_before_any_job(fresh):
     assert done.returncode != 0
     assert "did you mean learning_rate?" in _one_error(done.stdout)
     assert not (fresh.folder / "results").exists()
+
+
+def test_folders_may_have_spaces(fresh):
+    (fresh.folder / "data").rename(fresh.folder / "my data")
+    names = {"mimic_iv": "mimic-iv", "mimic_cxr": "mimic-cxr-jpg", "chexpert": "chexpert", "nih_14": "nih-14"}
+    paths = "data=" + json.dumps({key: f"my data/{folder}" for key, folder in names.items()})
+    done = fresh.snakemake("counts", "--config", "results=my results", paths)
+    assert done.returncode == 0, done.stdout
+    assert (fresh.folder / "my results/tables/cohort_mimic-cxr.md").is_file()
 
 
 def _radiographs(project) -> list[Path]:

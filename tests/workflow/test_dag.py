@@ -1,6 +1,7 @@
 """The whole DAG really run on the smallest study: what it makes, what it remakes, what it leaves alone."""
 
 import stat
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -169,11 +170,11 @@ def test_the_full_study_resolves_into_its_whole_job_list(finished):
     project = finished[0]
     paths = '{"mimic_iv": "data/mimic-iv", "mimic_cxr": "data/mimic-cxr-jpg"}'
     command = ["-m", "snakemake", "--dry-run", "--cores", "1", "--config", f"data={paths}"]
-    import sys
-
     planned = project.run(sys.executable, *command, 'cohort={"split": "official"}', "results=results/full").stdout
     counts = {line.split()[0]: line.split()[1] for line in planned.splitlines() if len(line.split()) == 2}
     assert counts["pretrain"] == counts["linear"] == "34"
     assert counts["feature_set"] == "13"
     assert counts["image_shard"] == "10"
     assert counts["statistics"] == "2"
+    for name in ("msn+g", "msn+ehr.D+SM+SI", "msn+ehr.sex.shuffled", "msn+ehr.sex.constant"):
+        assert f"pretrain/vit-small/{name}/seed0/encoder.safetensors" in planned

@@ -1,4 +1,4 @@
-"""Names of pretraining methods: as a person writes them, as a path holds them, as a table shows them."""
+"""Names of pretraining methods: as a person writes them and as a path holds them."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ ALL_SETS: Final = "*"
 CONTROLS: Final = ("shuffled", "constant")
 _PLAIN: Final = ("random-init", "msn", "msn+g")
 _WITH_EHR = re.compile(r"msn\+ehr\(\s*(?P<set>[\w+*-]+)\s*(?:,\s*(?P<control>\w+)\s*)?\)")
-_TITLES: Final = {"random-init": "Random initialisation", "msn": "MSN", "msn+g": "MSN + g (no EHR)"}
 
 
 @dataclass(frozen=True)
@@ -32,20 +31,6 @@ class Method:
     def is_trained(self) -> bool:
         """False for a random initialisation, which is judged as it was drawn."""
         return self.kind != "random-init"
-
-    @property
-    def title(self) -> str:
-        """Name in tables and figures."""
-        if self.feature_set is None:
-            return _TITLES[self.kind]
-        return f"MSN + {self.feature_set}" + (f" ({self.control})" if self.control else "")
-
-    @property
-    def published(self) -> str | None:
-        """The `pretraining` value of the same row in the published tables, None where the paper has none."""
-        if self.control or self.kind not in ("msn", "msn+ehr"):
-            return None
-        return {"msn": "MSN", "msn+ehr": "MSN+EHR"}[self.kind]
 
 
 def parse_method(text: str) -> Method:

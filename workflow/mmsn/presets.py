@@ -11,6 +11,7 @@ PRESETS: Final[tuple[Preset, ...]] = ("released", "paper", "corrected")
 
 ROWS: Final[dict[str, tuple[Any, Any, Any]]] = {
     # key: (released, paper, corrected)
+    # `paper`: its text names a random forest and no more, so the released one it is, a flaw but not a slip
     "imputation.model": ("regressor", "regressor", "classifier"),
     "imputation.fit_on": ("all", "all", "train"),
     "pretrain.rows": ("all", "train", "train"),

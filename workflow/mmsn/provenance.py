@@ -6,26 +6,35 @@ its verb uses: a changed loss re-runs it, a touched file, a comment or a pulled 
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 PACKAGE: Final = Path(__file__).parent
-DATA: Final = ("*.sql", "*.j2", "*.csv")  # what a package carries beside its modules
+DATA: Final = ("*.sql", "*.csv", "templates/*.j2")  # what a package carries beside its modules
 # Modules through which nothing scientific passes: their values arrive as tracked parameters, or they only talk.
-PLUMBING: Final = frozenset({"cli", "console", "errors", "files", "provenance", "settings", "study"})
+PLUMBING: Final = frozenset(
+    {"cli", "console", "errors", "files", "provenance", "settings", "signals", "study", "titles"}
+)
 
 
 def code_digest(module: str) -> str:
     """Digest of a module of ours (`training.command`) and of every module of ours it imports, however deep.
 
-    Comments, docstrings and layout do not count. SQL files, templates and tables count whole, with their package.
+    Comments, docstrings and layout do not count. SQL files (without
+    comments), templates and tables count with the modules beside which they lie.
     """
     total = hashlib.sha256()
     for path in sorted(_closure(module)):
         total.update(f"{path.relative_to(PACKAGE)}:{_file_digest(path)}\n".encode())
     return total.hexdigest()[:16]
+
+
+def sql_without_comments(text: str) -> str:
+    """A statement without `--` comments and with single spaces: what the database reads."""
+    return " ".join(re.sub(r"--[^\n]*", " ", text).split())
 
 
 def content_digest(paths: Iterable[Path]) -> str:
@@ -45,9 +54,14 @@ def _closure(module: str) -> frozenset[Path]:
         if path is None or path in found:
             continue
         found.add(path)
-        found.update(file for ending in DATA for file in path.parent.rglob(ending) if path.parent != PACKAGE)
+        found.update(_data_beside(path))
         waiting.extend(_imports(path))
     return frozenset(found)
+
+
+def _data_beside(module: Path) -> set[Path]:
+    """Data files of a module's own folder; none for modules at the top."""
+    return set() if module.parent == PACKAGE else {path for ending in DATA for path in module.parent.glob(ending)}
 
 
 def _module_path(module: str) -> Path | None:
@@ -78,6 +92,8 @@ def _file_digest(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         text = ast.dump(_without_docstrings(ast.parse(text)))
+    elif path.suffix == ".sql":
+        text = sql_without_comments(text)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -114,7 +114,11 @@ class Study(Section):
     def _names_are_known(self) -> "Study":
         for name in (*self.feature_sets, *self.backbones, *self.variables):
             _require(bool(_SAFE_NAME.fullmatch(name)), f"{name!r}: names are letters, digits, +, _ and -")
+        for name in self.variables:
+            _require(name == name.lower(), f"variables.{name}: a variable's name is a column: lower case only")
         for name, variables in self.feature_sets.items():
+            _require(bool(variables), f"feature_sets.{name}: no variable; name at least one")
+            _require(len(set(variables)) == len(variables), f"feature_sets.{name}: a variable is named twice")
             for variable in variables:
                 _require_member(variable, self.variables, f"feature_sets.{name}", "variable")
         for backbone in self.runs.backbones:
@@ -124,6 +128,33 @@ class Study(Section):
             if chosen not in (None, ALL_SETS):
                 _require_member(str(chosen), self.feature_sets, f"runs.methods {text}", "feature set")
         return self
+
+    @model_validator(mode="after")
+    def _runs_make_sense(self) -> "Study":
+        _require(
+            len(set(self.runs.seeds)) == len(self.runs.seeds), f"runs.seeds: {list(self.runs.seeds)} repeats a seed"
+        )
+        known = {method.id: None for method in self.methods}
+        _require_member(self.statistics.baseline, known, "statistics.baseline", "method of runs.methods")
+        for predictor in self.imputation.predictors:
+            _require_member(predictor, self.variables, "imputation.predictors", "variable")
+        _require(
+            self.pretrain.warmup_epochs < self.pretrain.epochs,
+            f"pretrain.warmup_epochs: {self.pretrain.warmup_epochs:g} leaves nothing of {self.pretrain.epochs} epochs",
+        )
+        for name in self.runs.backbones:
+            self._check_views(name)
+        return self
+
+    def _check_views(self, backbone: str) -> None:
+        """Views are whole patches, as far as the backbone's options or name tell the patch size."""
+        options, architecture = self.backbones[backbone].options, self.backbones[backbone].architecture
+        named = re.search(r"_patch(\d+)", architecture)
+        patch = int(options.get("patch_size", named[1] if named else 1))
+        views = self.pretrain.views
+        sides = {"pretrain.views.random_size": views.random_size, "linear.views.crop": self.linear.views.crop}
+        for key, side in {**sides, "pretrain.views.focal_size": views.focal_size}.items():
+            _require(side % patch == 0, f"{key}: {side} is not a multiple of {backbone}'s patch size {patch}")
 
     @property
     def methods(self) -> tuple[Method, ...]:

@@ -13,8 +13,10 @@ _HERE = Path(__file__).parent
 
 
 def connect(threads: int) -> duckdb.DuckDBPyConnection:
-    """Open an empty database in memory; it fetches no extension."""
-    return duckdb.connect(config={"threads": threads, "autoinstall_known_extensions": False})
+    """Open an empty database in memory; it fetches no extension, and sees no Python variable as a table."""
+    return duckdb.connect(
+        config={"threads": threads, "autoinstall_known_extensions": False, "python_enable_replacements": False}
+    )
 
 
 def run_file(connection: duckdb.DuckDBPyConnection, name: str) -> None:

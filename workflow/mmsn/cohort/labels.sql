@@ -7,6 +7,6 @@ CREATE MACRO label_value(cell) AS
         ELSE cell
     END;
 
-CREATE VIEW label_values AS
+CREATE OR REPLACE TABLE labels AS
 SELECT study_id, label_value(COLUMNS(* EXCLUDE (study_id, fault)))
 FROM labels;

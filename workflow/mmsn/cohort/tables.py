@@ -38,7 +38,7 @@ class InputTable:
 
 def _integer(header: str, required: bool = False) -> Column:
     # A cast alone would round '21800506.5', and take '10000032.0' from a table that went through floats.
-    parse = "TRY_CAST(CASE WHEN NOT contains({cell}, '.') THEN {cell} END AS BIGINT)"
+    parse = "CAST(TRY_CAST(CASE WHEN NOT contains({cell}, '.') THEN {cell} END AS UINTEGER) AS BIGINT)"
     return Column(header, parse, "an integer", required)
 
 

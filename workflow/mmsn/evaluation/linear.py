@@ -75,7 +75,7 @@ class LinearEvaluation:
         probes = [self._new_probe(index) for index in range(len(self.settings.runs))]
         first = self._taken_up(probes)
         with self._stop:
-            for epoch in progress(range(first, self.settings.max_epochs), f"{self.description}: linear probes"):
+            for epoch in range(first, self.settings.max_epochs):
                 active = [probe for probe in probes if not probe.stopped]
                 if not active:
                     break
@@ -122,7 +122,9 @@ class LinearEvaluation:
         return Probe(run, self.settings, self.encoder.embed_dim, labels, self.seed, self.device)
 
     def _train_epoch(self, probes: list[Probe], epoch: int) -> None:
-        for features, targets in self._augmented(epoch):
+        steps = -(-len(self.splits["train"]) // self.settings.batch_size)
+        label = f"{self.description}: linear probes, epoch {epoch + 1} of {self.settings.max_epochs}"
+        for features, targets in progress(self._augmented(epoch), label, steps):
             if self._stop.made:
                 raise StoppedBySignal(self.description)
             for probe in probes:

@@ -12,7 +12,7 @@ from mmsn.checkpoint import Checkpoint, Tensors, module_tensors, optimizer_tenso
 from mmsn.evaluation.settings import LinearSettings, ProbeRun
 from mmsn.randomness import derived_seed
 
-_COUNTED: Final = ("best_auroc", "best_epoch", "epochs", "stopped", "waited")
+_COUNTED: Final = ("best_auroc", "best_epoch", "epochs", "stopped", "reference", "waited")
 
 
 def masked_bce(logits: Tensor, targets: Tensor) -> Tensor:
@@ -36,6 +36,8 @@ class Probe:
     best_epoch: int = 0
     epochs: int = 0
     stopped: bool = False
+    reference: float = -math.inf
+    """AUROC that the next epochs have to beat by min_delta; it moves only when one does."""
     waited: int = 0
     _best: dict[str, Tensor] = field(default_factory=dict)
 
@@ -62,11 +64,11 @@ class Probe:
     def close_epoch(self, auroc: float) -> None:
         """Step the schedule, keep the weights if `auroc` on validation is the best, stop if it has not risen."""
         self.epochs += 1
-        improved = auroc > self.best_auroc + self.settings.min_delta
+        improved = auroc > self.reference + self.settings.min_delta
         if auroc > self.best_auroc:
             self.best_auroc, self.best_epoch = auroc, self.epochs
             self._best = {name: value.detach().clone() for name, value in self.head.state_dict().items()}
-        self.waited = 0 if improved else self.waited + 1
+        self.reference, self.waited = (auroc, 0) if improved else (self.reference, self.waited + 1)
         if self.run.schedule == "plateau":
             self.plateau.step(auroc)
         else:

@@ -34,7 +34,10 @@ def run_linear(files: LinearFiles, settings_json: str, seed: int, title: str, th
     """Train the probes of one encoder; write test predictions and the record of every run."""
     torch.set_num_threads(threads)
     settings = LinearSettings.model_validate_json(settings_json)
+    where = pick_device(device)
     store = PixelStore(files.store)
+    if where.type == "cuda":
+        store.load(where)
     splits = {name: load_split(files.images, store, name) for name in ("train", "validate", "test")}
     evaluation = LinearEvaluation(
         load_encoder(files.encoder),
@@ -42,7 +45,7 @@ def run_linear(files: LinearFiles, settings_json: str, seed: int, title: str, th
         splits,
         settings,
         seed,
-        pick_device(device),
+        where,
         title,
         files.checkpoint,
         _fingerprint(files, settings, seed),

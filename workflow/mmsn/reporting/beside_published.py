@@ -7,6 +7,7 @@ import pandas as pd
 from mmsn.methods import Method
 from mmsn.reporting.runs import FAMILIES, Family, row_rank
 from mmsn.reporting.schemas import METRICS
+from mmsn.titles import title
 
 NOT_IN_STUDY: Final = "not in this study"
 _KEY: Final = ["pretraining", "feature_set", "metric"]
@@ -67,7 +68,7 @@ def _paper_only(summary: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
 
 
 def _title(pretraining: str, feature_set: str) -> str:
-    return Method("msn+ehr", feature_set).title if feature_set else pretraining
+    return title(Method("msn+ehr", feature_set)) if feature_set else pretraining
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:

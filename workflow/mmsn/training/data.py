@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmsn.ehr.controls import constant, shuffled
 from mmsn.errors import UserError
 from mmsn.files import read_table
 from mmsn.images.store import PixelStore
 from mmsn.methods import Method
 from mmsn.randomness import generator
+from mmsn.training.controls import constant, shuffled
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The training loop of every method: restartable at any step, watched, stopped when it goes wrong."""
 
+import math
 import time
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
@@ -114,12 +115,13 @@ class Pretraining:
         batches = self.data.batches(settings.batch_size, self.seed, standing.epoch, standing.step)
         label = f"{self.description}: epoch {standing.epoch + 1} of {settings.epochs}"
         self.model.train()
+        start = time.monotonic()  # reading the batch counts too
         for pixels, ehr in progress(batches, label, self.steps_per_epoch - standing.step):
-            start = time.monotonic()
             self._optimise(pixels.to(self.device), None if ehr is None else ehr.to(self.device))
             standing.step += 1
             standing.seconds += time.monotonic() - start
             self._save_if_due()
+            start = time.monotonic()
         self._close_epoch()
 
     def _optimise(self, pixels: Tensor, ehr: Tensor | None) -> None:
@@ -150,7 +152,9 @@ class Pretraining:
 
     def _count(self, result: MsnLoss, gradient_norm: float) -> None:
         sums = self.standing.sums
-        values = {name: float(getattr(result, name).detach()) for name in WATCHED} | {"gradient_norm": gradient_norm}
+        values = {name: float(getattr(result, name).detach()) for name in WATCHED}
+        finite = math.isfinite(gradient_norm)  # under fp16 an overflow is skipped by the gradient scaler, and counted
+        values |= {"gradient_norm": gradient_norm if finite else 0.0, "skipped_steps": float(not finite)}
         for name, value in values.items():
             sums[name] = sums.get(name, 0.0) + value
 
@@ -164,6 +168,7 @@ class Pretraining:
     def _close_epoch(self) -> None:
         standing = self.standing
         means = {name: total / self.steps_per_epoch for name, total in standing.sums.items()}
+        means["skipped_steps"] *= self.steps_per_epoch
         spread = self._monitored()
         row = {
             "epoch": standing.epoch + 1,
@@ -194,7 +199,8 @@ class Pretraining:
         return {"rankme": rankme(features), "feature_spread": feature_spread(features)}
 
     def _converged(self) -> bool:
-        losses = [row["loss"] for row in self.standing.history]
+        warmup = math.ceil(self.settings.warmup_epochs)  # patience starts after it
+        losses = [row["loss"] for row in self.standing.history[warmup:]]
         stops = stops_early(losses, self.settings.early_stop_patience, self.settings.early_stop_min_delta)
         if stops:
             logger.info("%s: stopped early after epoch %d", self.description, self.standing.epoch)
@@ -214,7 +220,8 @@ class Pretraining:
         self.model.load_state_dict(saved.part("model."))
         restore_optimizer(self.optimizer, saved.part("optimizer."))
         standing = Standing(**saved.state)
-        self.scaler.load_state_dict(standing.scaler)
+        if standing.scaler:
+            self.scaler.load_state_dict(standing.scaler)
         logger.info("%s: goes on at epoch %d, step %d", self.description, standing.epoch + 1, standing.step + 1)
         return standing
 

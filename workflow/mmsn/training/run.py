@@ -34,6 +34,7 @@ HISTORY_SCHEMA = pa.schema(
         ("anchor_entropy", pa.float64()),
         ("used_prototypes", pa.float64()),
         ("gradient_norm", pa.float64()),
+        ("skipped_steps", pa.float64()),
         ("rankme", pa.float64()),
         ("feature_spread", pa.float64()),
         ("learning_rate", pa.float64()),
@@ -71,27 +72,35 @@ def run_pretraining(
     method = method_from_id(method_id)
     backbone = BackboneSettings.model_validate_json(backbone_json)
     settings = PretrainSettings.model_validate_json(settings_json)
-    data = load_data(PixelStore(files.store), files.images, files.features, settings.rows, method, seed)
+    store = PixelStore(files.store)
+    if where.type == "cuda":
+        store.load(where)  # batches are then cut on the GPU, without a copy a step
+    data = load_data(store, files.images, files.features, settings.rows, method, seed)
     columns = 0 if data.ehr is None else data.ehr.shape[1]
     model = create_model(method, backbone, settings, columns, seed).to(where)
     started = time.monotonic()
     history: list[dict[str, float]] = []
     if method.is_trained:
         policy = CheckpointPolicy(
-            files.checkpoint, _fingerprint(files, method, backbone, settings, seed), checkpoint_seconds
+            files.checkpoint, _fingerprint(files, method, backbone, settings, seed, where.type), checkpoint_seconds
         )
-        title = f"{backbone.title} {method.title}"
+        title = f"{backbone.title} {method.id}"
         history = Pretraining(model, data, settings, seed, policy, title).run()
     save_encoder(files.encoder, model.target_encoder, backbone, method_id)
     write_table(files.history, pa.Table.from_pylist(history, schema=HISTORY_SCHEMA))
     resolved = _resolved(files, data, method, backbone, settings, seed, time.monotonic() - started, where)
     write_text(files.resolved, yaml.safe_dump(resolved, sort_keys=False))
     files.checkpoint.unlink(missing_ok=True)
-    logger.info("%s %s: encoder written", backbone.title, method.title)
+    logger.info("%s %s: encoder written", backbone.title, method.id)
 
 
 def _fingerprint(
-    files: PretrainFiles, method: Method, backbone: BackboneSettings, settings: PretrainSettings, seed: int
+    files: PretrainFiles,
+    method: Method,
+    backbone: BackboneSettings,
+    settings: PretrainSettings,
+    seed: int,
+    device: str,
 ) -> str:
     """Identifies a run: settings, code and the tables it reads. Pixels count through the store's index."""
     tables = [files.images, files.store / "index.parquet", *([files.features] if files.features else [])]
@@ -100,6 +109,7 @@ def _fingerprint(
         backbone.model_dump_json(),
         settings.model_dump_json(),
         str(seed),
+        device,  # a GPU draws other random numbers than a CPU
         code_digest("training.command"),
         content_digest(tables),
     ]

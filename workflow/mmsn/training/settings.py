@@ -30,7 +30,7 @@ class PretrainSettings(Section):
     """`train`: images of the training split. `all`: as released, validation and test images included."""
     views: ViewSettings
     """Crops of an image: one target view, random views, focal views."""
-    mask_ratio: Share
+    mask_ratio: Annotated[float, Field(ge=0, lt=1)]
     """Share of patches dropped from an anchor view."""
     mask_random: bool
     """Drop patches from the random views."""
@@ -64,7 +64,7 @@ class PretrainSettings(Section):
     """Momentum at the last step, reached on a cosine."""
     batch_size: Count
     """Images a step."""
-    epochs: Annotated[int, Field(ge=0)]
+    epochs: Count
     """Passes over the pretraining images."""
     learning_rate: Positive
     """AdamW's peak learning rate."""

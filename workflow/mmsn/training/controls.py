@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsn.errors import UserError
+
 
 def shuffled(values: NDArray[np.float32], patients: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
     """Rows permuted across patients: the same rows in another order, none of them at its own patient.
@@ -16,12 +18,15 @@ def shuffled(values: NDArray[np.float32], patients: NDArray[np.int64], seed: int
         seed: of the order of patients.
 
     Raises:
-        ValueError: when one patient holds more than half of the rows.
+        UserError: when one patient holds more than half of the rows.
     """
     unique, inverse, counts = np.unique(patients, return_inverse=True, return_counts=True)
     shift = int(counts.max())
     if 2 * shift > len(patients):
-        raise ValueError(f"one patient holds {shift} of {len(patients)} rows: they cannot be permuted across patients")
+        raise UserError(
+            f"one patient holds {shift} of {len(patients)} rows, which cannot be permuted across patients; "
+            "leave the shuffled control out of runs.methods"
+        )
     rank = np.random.default_rng(seed).permutation(len(unique))
     order = np.argsort(rank[inverse], kind="stable")
     result = np.empty_like(values)
