@@ -7,6 +7,7 @@ BIN := .venv/bin
 CORES ?= all
 DEMO := data/demo
 DEMO_RUN := $(BIN)/snakemake --cores $(CORES) --configfile workflow/configs/demo.yaml
+LINT_DATA := 'data={"mimic_iv": "data/lint/mimic-iv", "mimic_cxr": "data/lint/mimic-cxr-jpg"}' 'cohort={"split": "official"}'
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
 .PHONY: help setup demo test lint bench clean-demo
@@ -45,9 +46,9 @@ lint: .venv/installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/snakefmt --check --quiet Snakefile rules
-	@$(BIN)/mmsn synth --output data/lint --patients 40 --tables-only --seed 0 2>/dev/null
-	@$(BIN)/snakemake --lint --configfile workflow/configs/demo.yaml --config 'data={"mimic_iv": "data/lint/mimic-iv", "mimic_cxr": "data/lint/mimic-cxr-jpg"}' results=data/lint/results
+	@$(BIN)/snakefmt --check Snakefile rules
+	@$(BIN)/mmsn synth --output data/lint --patients 40 --tables-only --seed 0
+	@$(BIN)/snakemake --lint --config results=data/lint/results $(LINT_DATA)
 
 bench: .venv/installed
 	@$(BIN)/python benchmarks/cohort_join.py
