@@ -1,7 +1,7 @@
 """The cohort join, CSV to Parquet: ours beside the row loops of the released notebook, on synthetic tables.
 
 `mmsn synth --tables-only` writes MIMIC-IV 1.0 and MIMIC-CXR-JPG tables of the asked-for number of images (377,110 are
-MIMIC-CXR's), with MIMIC-IV in proportion; they are kept in benchmarks/work/ for the next run. Each run of ours is a
+MIMIC-CXR's), with MIMIC-IV in proportion; they are kept in benchmarks/cached/ for the next run. Each run of ours is a
 fresh process: reading and checking the six tables, joining, assigning MedFuse's split, writing images.parquet. Start-up
 of Python and imports are left out, as they are for the peer. Where other programs use the machine, compare processor
 seconds: they hardly change, seconds do.
@@ -33,7 +33,7 @@ from mmsn.files import read_table
 from mmsn.synthetic.dataset import write_dataset
 from mmsn.synthetic.settings import SynthSettings
 
-WORK = Path(__file__).parent / "work"
+WORK = Path(__file__).parent / "cached"
 VARIABLES = Path(mmsn.__file__).parent / "ehr" / "variables"
 SIX = ("sex", "age", "view", "pos", "mort", "icu")
 MIMIC_IMAGES, MIMIC_PATIENTS = 377_110, 65_379
