@@ -81,8 +81,10 @@ def tables_of(images: int, suffix: str) -> Tables:
 def ours(tables: Tables, threads: int, repeats: int) -> tuple[list[float], float, float]:
     """Seconds of each run, the median of processor seconds, the largest peak of memory in MB; a fresh process each."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
-        runs = [processes.submit(run, tables, threads).result() for _ in range(repeats)]
+    runs = []
+    for _ in range(repeats):
+        with ProcessPoolExecutor(1, mp_context=spawn) as fresh:
+            runs.append(fresh.submit(run, tables, threads).result())
     seconds, processor, peaks = zip(*runs, strict=True)
     return list(seconds), median(processor), max(peaks)
 
