@@ -72,6 +72,12 @@ def test_shards_then_index_make_a_store(cohort):
     assert "p10: 2 images, 2 readable" in (cohort / "log" / "p10.log").read_text()
 
 
+def test_a_shard_built_again_says_that_nothing_was_decoded(cohort):
+    for _ in range(2):
+        assert invoke(*shard_arguments(cohort, "p10"))[0] == 0
+    assert "2 readable (0 decoded, 2 unchanged)" in (cohort / "log" / "p10.log").read_text()
+
+
 def test_the_folder_of_the_shards_will_do_and_can_be_indexed_again(cohort):
     for shard in ("p10", "p11"):
         invoke(*shard_arguments(cohort, shard))

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmsn.images.decode import Unreadable, decode
+from mmsn.images.decode import decode as decode_bytes
+from mmsn.images.reading import Unreadable, read
 from mmsn.images.settings import ImageSettings
 
 SIDE = 64
@@ -30,6 +31,10 @@ def saved(tmp_path: Path, image: Image.Image, name: str = "film.png", **options:
     path = tmp_path / name
     image.save(path, **options)
     return path
+
+
+def decode(path: Path, settings: ImageSettings) -> np.ndarray:
+    return decode_bytes(read(path), settings)
 
 
 def encoded(kind: str) -> bytes:
@@ -93,6 +98,15 @@ def test_every_pixel_type_becomes_luma(tmp_path, mode):
     assert difference(decode(path, SETTINGS), decode(saved(tmp_path, Image.fromarray(film())), SETTINGS)) < tolerance
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_every_kind_of_large_jpeg_is_decoded_small(tmp_path, mode, progressive):
+    large = Image.fromarray(film(800, 640))
+    path = saved(tmp_path, large.convert(mode), "film.jpg", quality=95, progressive=progressive)
+    grey = np.asarray(large.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    assert difference(decode(path, SETTINGS), grey) < 1.5
+
+
 @pytest.mark.parametrize("bits", [10, 12, 14, 16])
 @pytest.mark.parametrize("name", ["film.png", "film.tif"])
 def test_deep_pixels_are_scaled_by_their_bit_depth(tmp_path, bits, name):
@@ -113,7 +127,9 @@ def test_the_name_of_a_file_does_not_matter(tmp_path):
     [
         (b"", "empty file"),
         (b"<html>404 Not Found</html>", "not an image"),
+        (b"dicom_id,subject_id\n", "not an image"),
         (encoded("JPEG")[:-40], "truncated"),
+        (encoded("JPEG")[: len(encoded("JPEG")) // 2], "truncated"),
         (encoded("PNG")[:-40], "truncated"),
     ],
 )

@@ -1,11 +1,13 @@
 """What the encoder sees in pretraining and in evaluation."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
+from scipy.stats import binomtest, chisquare
 from torchvision import transforms
 
 from mmsn.images.masks import keep_indices
@@ -16,7 +18,6 @@ from mmsn.images.views import (
     TestTransform,
     TrainTransform,
     centre_crop,
-    horizontal_flip,
     normalise,
 )
 from tests.unit.test_views_crops import radiograph_like, seeded
@@ -86,23 +87,51 @@ def test_images_too_small_for_a_centre_crop_are_refused():
         centre_crop(radiograph_like(1, 64), 224)
 
 
-def test_about_half_of_the_images_are_mirrored():
-    images = torch.tensor([[0.0, 1.0]]).expand(2000, 1, 2)
-    mirrored = horizontal_flip(images, 0.5, seeded())[:, 0, 0]
-    assert 0.45 < mirrored.mean() < 0.55
-    assert torch.equal(horizontal_flip(images, 0, seeded()), images)
-    assert torch.equal(horizontal_flip(images, 1, seeded()), images.flip(-1))
+def share_mirrored(views: torch.Tensor) -> tuple[int, int]:
+    """How many of the views of a film that brightens to the right darken to the right, and how many there are."""
+    return int((views[:, 0, :, 0] > views[:, 0, :, -1]).all(dim=1).sum()), len(views)
 
 
-def test_test_views_are_the_released_ones_on_pillow_images():
-    images = radiograph_like(3, 300)
-    released = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()])
+BRIGHTENS_TO_THE_RIGHT = torch.arange(0, 256, 4, dtype=torch.uint8).expand(400, 64, 64).contiguous()
+
+
+@pytest.mark.parametrize("probability", [0.5, 0.2])
+def test_views_are_mirrored_as_often_as_asked_for(probability):
+    views = PretrainViews(SMALL.model_copy(update={"hflip": probability}))(BRIGHTENS_TO_THE_RIGHT, seeded(1))
+    for kind in views:
+        assert binomtest(*share_mirrored(kind), probability).pvalue > 0.01
+    still = EvalViewSettings(resize=64, crop=64, degrees=0, translate=0, scale=(1, 1), hflip=probability)
+    training = TrainTransform(still)(BRIGHTENS_TO_THE_RIGHT, seeded(2))
+    assert binomtest(*share_mirrored(training), probability).pvalue > 0.01
+
+
+def test_mirroring_never_or_always_is_possible():
+    for probability, expected in [(0, 0), (1, 400)]:
+        views = PretrainViews(SMALL.model_copy(update={"hflip": probability}))(BRIGHTENS_TO_THE_RIGHT, seeded())
+        assert share_mirrored(views.target)[0] == expected
+
+
+def test_views_of_an_image_are_mirrored_independently_of_each_other():
+    views = PretrainViews(SMALL)(BRIGHTENS_TO_THE_RIGHT, seeded(3))
+    darkens = (views.focal[:, 0, 0, 0] > views.focal[:, 0, 0, -1]).view(3, 400).sum(dim=0)
+    often = torch.bincount(darkens, minlength=4).numpy()
+    assert chisquare(often, 400 * np.array([1, 3, 3, 1]) / 8).pvalue > 0.01
+
+
+@pytest.mark.parametrize("side", [256, 300, 512, 144])
+def test_test_views_are_the_released_ones_on_pillow_images(side):
+    images = radiograph_like(3, side)
+    released = [
+        transforms.Resize(256),
+        transforms.CenterCrop(224),
+        transforms.ToTensor(),
+        transforms.Normalize(*IMAGENET),
+    ]
     ours = TestTransform(EvalViewSettings())(images)
     assert ours.shape == (3, 3, 224, 224)
     for view, image in zip(ours, images, strict=True):
-        reference = (released(Image.fromarray(image.numpy()))[0] - IMAGENET.mean[0]) / IMAGENET.std[0]
-        one_level = 1 / 255 / IMAGENET.std[0]
-        assert (view[0] - reference).abs().max() < 1.001 * one_level  # Pillow rounds after either axis
+        reference = transforms.Compose(released)(Image.fromarray(image.numpy()).convert("RGB"))
+        torch.testing.assert_close(view, reference, atol=1e-5, rtol=0)
 
 
 def test_training_views_without_chance_are_the_test_views():

@@ -10,7 +10,9 @@ from scipy.stats import ks_2samp
 from torchvision import transforms
 from torchvision.transforms import functional
 
-from mmsn.images.affine import AffineParameters, affine, random_affine, sample_affine
+from mmsn.images.affine import AffineParameters, affine, compiled_affine, sample_affine
+from mmsn.images.crops import UNCHANGED
+from mmsn.images.views import centre_crop, mirrored
 from tests.unit.test_views_crops import radiograph_like, seeded
 
 SIDE = 128
@@ -61,18 +63,46 @@ def test_nearest_maps_are_torchvisions_but_for_rounding_ties():
     assert (affine(images, drawn()) != theirs).float().mean() < 1e-4
 
 
-def test_nearest_maps_are_those_of_the_released_pipeline_on_pillow_images():
-    images = radiograph_like(24, SIDE)
-    ours = affine(images, drawn()).numpy()
-    for crop, image, angle, shift, scale in zip(ours, images, *(p.tolist() for p in drawn()), strict=True):
+@pytest.mark.parametrize("size", [SIDE, 101])
+def test_nearest_maps_are_those_of_the_released_pipeline_on_pillow_images(size):
+    images, flips = radiograph_like(24, SIDE), torch.rand(24, generator=seeded(1)) < 0.5
+    on_cpu = compiled_affine(images.float(), flips, drawn(), "nearest", size, UNCHANGED)[:, 0].numpy()
+    by_tensors = centre_crop(affine(mirrored(images, flips), drawn()), size).numpy()
+    every = zip(on_cpu, by_tensors, images, flips.tolist(), *(p.tolist() for p in drawn()), strict=True)
+    for compiled, tensors, image, flip, angle, shift, scale in every:
         film = Image.fromarray(image.numpy())
-        theirs = functional.affine(film, angle, shift, scale, [0.0, 0.0])
-        assert (crop != np.asarray(theirs)).mean() < 0.005  # Pillow counts in 1/65536 pixels
+        moved = functional.affine(functional.hflip(film) if flip else film, angle, shift, scale, [0.0, 0.0])
+        theirs = np.asarray(functional.center_crop(moved, [size]))
+        assert np.array_equal(compiled, theirs)
+        assert (tensors != theirs).mean() < 0.005  # Pillow counts in 1/65536 pixels
+
+
+def test_bilinear_maps_are_the_same_compiled_and_by_tensors():
+    images, flips = radiograph_like(24, SIDE), torch.rand(24, generator=seeded(1)) < 0.5
+    on_cpu = compiled_affine(images.float(), flips, drawn(), "bilinear", 101, UNCHANGED)[:, 0]
+    by_tensors = centre_crop(affine(mirrored(images, flips), drawn(), "bilinear"), 101)
+    torch.testing.assert_close(on_cpu, by_tensors, atol=0.02, rtol=0)
+
+
+def test_bilinear_maps_are_pillows_within_one_grey_level_away_from_the_edge():
+    images = torch.nn.functional.pad(radiograph_like(24, SIDE - 40), [20] * 4)  # so that every edge is black
+    upright = torch.zeros(24, dtype=torch.bool)
+    ours = compiled_affine(images.float(), upright, drawn(), "bilinear", SIDE, UNCHANGED)[:, 0].numpy()
+    bilinear = functional.InterpolationMode.BILINEAR
+    for moved, image, angle, shift, scale in zip(ours, images, *(p.tolist() for p in drawn()), strict=True):
+        film = Image.fromarray(image.numpy())
+        theirs = np.asarray(functional.affine(film, angle, shift, scale, [0.0, 0.0], bilinear))
+        assert np.abs(moved - theirs).max() < 1.001  # Pillow cuts fractions off
 
 
 def test_a_map_that_moves_nothing_changes_nothing():
     images = radiograph_like(3, 65)
-    assert torch.equal(random_affine(images, 0, 0, (1, 1), seeded()), images.float())
+    still = sample_affine(3, 65, 65, 0, 0, (1, 1), seeded())
+    upright = torch.zeros(3, dtype=torch.bool)
+    for interpolation in ("nearest", "bilinear"):
+        moved = compiled_affine(images.float(), upright, still, interpolation, 65, UNCHANGED)[:, 0]
+        torch.testing.assert_close(moved, images.float(), atol=1e-4, rtol=0)
+    assert torch.equal(affine(images, still), images.float())
 
 
 def test_a_shift_moves_right_and_down_and_leaves_black():

@@ -1,10 +1,16 @@
-"""Random rotation, shift and zoom of a whole batch at once, as torchvision's RandomAffine for each image."""
+"""Random rotation, shift and zoom of a whole batch at once, as torchvision's RandomAffine for each image.
+
+Pixels come by one of two ways: `compiled_affine` on a CPU, `affine` on a GPU.
+"""
 
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
+
+from mmsn.images.crops import Levels, empty_on_cpu
 
 Interpolation = Literal["nearest", "bilinear"]
 
@@ -20,32 +26,6 @@ class AffineParameters(NamedTuple):
     """float64 [B], zoom."""
 
 
-def random_affine(
-    images: Tensor,
-    degrees: float,
-    translate: float,
-    scale: tuple[float, float],
-    generator: torch.Generator,
-    interpolation: Interpolation = "nearest",
-) -> Tensor:
-    """Rotate, shift and zoom each image about its centre; what comes from outside the image is black (0).
-
-    Args:
-        images: uint8 or float [B, H, W] or [B, C, H, W].
-        degrees: largest rotation to either side.
-        translate: largest shift as a share of the width and of the height, rounded to whole pixels.
-        scale: smallest and largest zoom.
-        generator: drawn from on its own device.
-        interpolation: how a pixel between pixels is read.
-
-    Returns:
-        float32, shaped as `images`.
-    """
-    height, width = images.shape[-2:]
-    parameters = sample_affine(images.shape[0], height, width, degrees, translate, scale, generator)
-    return affine(images, parameters, interpolation)
-
-
 def sample_affine(
     batch: int,
     height: int,
@@ -55,7 +35,17 @@ def sample_affine(
     scale: tuple[float, float],
     generator: torch.Generator,
 ) -> AffineParameters:
-    """Draw parameters as torchvision's `RandomAffine.get_params` does, on the generator's device."""
+    """Draw parameters as torchvision's `RandomAffine.get_params` does, on the generator's device.
+
+    Args:
+        batch: B.
+        height: of the images in pixels.
+        width: of the images in pixels.
+        degrees: largest rotation to either side.
+        translate: largest shift as a share of the width and of the height, rounded to whole pixels.
+        scale: smallest and largest zoom.
+        generator: drawn from on its own device.
+    """
     unit = torch.rand(4, batch, generator=generator, device=generator.device, dtype=torch.float64)
     both_ways = 2 * unit - 1
     shift = torch.stack([both_ways[1] * translate * width, both_ways[2] * translate * height], dim=1).round()
@@ -64,6 +54,8 @@ def sample_affine(
 
 def affine(images: Tensor, parameters: AffineParameters, interpolation: Interpolation = "nearest") -> Tensor:
     """Apply one affine map to each image, as torchvision's functional `affine(..., fill=0)` does on a tensor.
+
+    What comes from outside the image is black (0).
 
     Args:
         images: uint8 or float [B, H, W] or [B, C, H, W].
@@ -83,6 +75,52 @@ def affine(images: Tensor, parameters: AffineParameters, interpolation: Interpol
     inside = grid_sample(torch.ones_like(pixels[:, :1]), grid, mode=interpolation, align_corners=False)
     # torchvision darkens the edge twice: by the zeros outside, then by blending with the fill
     return moved * inside
+
+
+def compiled_affine(
+    images: Tensor,
+    flips: Tensor,
+    parameters: AffineParameters,
+    interpolation: Interpolation,
+    size: int,
+    levels: Levels,
+) -> Tensor:
+    """Mirror, move and centre-crop images on a CPU, and turn their grey levels into C channels.
+
+    With `nearest` the pixels are those of torchvision on Pillow images (but for rounding ties of maps that do not turn
+    at all); with `bilinear`, those of `affine`. What comes from outside the image is black.
+
+    Args:
+        images: float32 [B, H, W].
+        flips: bool [B]: mirror left to right first.
+        parameters: the maps.
+        interpolation: how a pixel between pixels is read.
+        size: side of the central crop, within the image.
+        levels: what grey levels become.
+
+    Returns:
+        float32 [B, C, size, size].
+    """
+    from mmsn.images.affine_kernel import move_images  # compiles
+    from mmsn.images.machine_code import in_threads
+
+    B, H, W = images.shape
+    views = empty_on_cpu(B, len(levels.slopes), size, size)
+    inputs = images, _pillow_matrices(parameters, H, W).reshape(B, 6), flips.reshape(B)
+    pixels, maps, mirrored = (np.ascontiguousarray(tensor.cpu().numpy()) for tensor in inputs)
+    slopes, blacks = levels.arrays()
+    nearest, written = interpolation == "nearest", views.numpy()
+    in_threads(B, lambda *span: move_images(pixels, maps, mirrored, nearest, slopes, blacks, written, *span))
+    return views
+
+
+def _pillow_matrices(parameters: AffineParameters, height: int, width: int) -> Tensor:
+    """Maps from output to input pixels, float64 [B, 6], as torchvision hands them to Pillow's `Image.transform`."""
+    turn = torch.deg2rad(parameters.angle)
+    cos, sin = torch.cos(turn) / parameters.scale, torch.sin(turn) / parameters.scale
+    x, y = -width / 2 - parameters.shift[:, 0], -height / 2 - parameters.shift[:, 1]
+    across, down = cos * x + sin * y + width / 2, cos * y - sin * x + height / 2
+    return torch.stack([cos, sin, across, -sin, cos, down], dim=1)
 
 
 def _grid(parameters: AffineParameters, height: int, width: int) -> Tensor:

@@ -77,8 +77,9 @@ def _shard_indexes(paths: list[Path]) -> list[Path]:
 
 def _rows(images: Path, shard: str) -> list[ImageRow]:
     table = _image_table(images)
-    rows = [ImageRow(**row) for row in table.to_pylist()]
-    return rows if shard == _EVERY_IMAGE else [row for row in rows if shard_of(row.subject_id) == shard]
+    if shard != _EVERY_IMAGE:
+        table = table.filter(pa.array(shard_of(subject) == shard for subject in table["subject_id"].to_pylist()))
+    return [ImageRow(**row) for row in table.to_pylist()]
 
 
 def _image_table(images: Path) -> pa.Table:

@@ -1,13 +1,32 @@
-"""Random resized crops of a whole batch: boxes as torchvision draws them, pixels as Pillow resizes them."""
+"""Random resized crops of a whole batch: boxes as torchvision draws them, pixels as Pillow resizes them.
+
+Pixels come by one of two ways: `compiled_crops` on a CPU, `resized_crops` on a GPU. They differ by the rounding to
+whole grey levels that Pillow does after either axis, by less than one level.
+"""
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+
+class Levels(NamedTuple):
+    """What grey levels 0..255 become in C channels: slope * level + black."""
+
+    slopes: tuple[float, ...]
+    blacks: tuple[float, ...]
+
+    def arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Both as float32 [C]."""
+        return np.array(self.slopes, np.float32), np.array(self.blacks, np.float32)
+
+
+UNCHANGED: Final = Levels((1.0,), (0.0,))
 _TRIES = 10  # torchvision's RandomResizedCrop gives up after as many boxes that do not fit
 
 
@@ -66,21 +85,6 @@ def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.G
     return low + (high - low) * unit
 
 
-def resized_crop(images: Tensor, boxes: Tensor, flips: Tensor, size: int) -> Tensor:
-    """Cut one box out of each image and resize it; see `resized_crops`.
-
-    Args:
-        images: uint8 or float [B, H, W] or [B, C, H, W].
-        boxes: int64 [B, 4]: top, left, height, width.
-        flips: bool [B]: mirror left to right.
-        size: side of the result in pixels.
-
-    Returns:
-        float32 [B, size, size] or [B, C, size, size] in the grey levels of `images`.
-    """
-    return resized_crops(images, boxes[:, None], flips[:, None], size)[:, 0]
-
-
 def resized_crops(images: Tensor, boxes: Tensor, flips: Tensor, size: int) -> Tensor:
     """Cut V boxes out of each image and resize them with an antialiased triangle filter.
 
@@ -100,9 +104,6 @@ def resized_crops(images: Tensor, boxes: Tensor, flips: Tensor, size: int) -> Te
         return resized_crops(images[:, None], boxes, flips, size)[:, :, 0]
     B, C, H, W = images.shape
     V = boxes.shape[1]
-    if V > 1 and (span := _largest(boxes)) and 2 * span[0] * span[1] <= H * W:
-        windows, within = _windows(images, boxes, *span)
-        return resized_crops(windows, within, flips.reshape(B * V, 1), size).view(B, V, C, size, size)
     top, left, height, width = boxes.to(images.device).unbind(-1)
     upright = torch.zeros_like(flips, device=images.device)
     by_row = _resize_weights(top, height, upright, H, size)
@@ -112,27 +113,6 @@ def resized_crops(images: Tensor, boxes: Tensor, flips: Tensor, size: int) -> Te
         lines = lines.view(B, V, size, C, W).transpose(2, 3).reshape(B * V, C * size, W)
         crops = torch.bmm(lines, by_column.view(B * V, size, W).transpose(1, 2))
     return crops.view(B, V, C, size, size)
-
-
-def _largest(boxes: Tensor) -> tuple[int, int] | None:
-    """Largest height and width among the boxes, if it can be had without waiting for a GPU."""
-    if boxes.is_cuda or not boxes.numel():
-        return None
-    height, width = boxes[..., 2:].amax(dim=(0, 1)).tolist()
-    return height, width
-
-
-def _windows(images: Tensor, boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Copy each box's surroundings, float32 [B * V, C, height, width], and find it in them, [B * V, 1, 4].
-
-    Small crops then cost their own size and not the whole image's.
-    """
-    top = boxes[..., 0].clamp(max=images.shape[-2] - height)
-    left = boxes[..., 1].clamp(max=images.shape[-1] - width)
-    every = images.float().unfold(2, height, 1).unfold(3, width, 1).permute(0, 2, 3, 1, 4, 5)
-    windows = every[torch.arange(len(images))[:, None], top, left].flatten(0, 1)
-    corner = torch.stack([top, left, torch.zeros_like(top), torch.zeros_like(top)], dim=-1)
-    return windows, (boxes - corner).view(-1, 1, 4)
 
 
 def _resize_weights(start: Tensor, length: Tensor, flips: Tensor, source: int, size: int) -> Tensor:
@@ -157,6 +137,50 @@ def _resize_weights(start: Tensor, length: Tensor, flips: Tensor, source: int, s
     weights = weights.masked_fill((within < 0) | (within >= length), 0)
     weights = weights / weights.sum(dim=-1, keepdim=True)
     return weights.new_zeros(*weights.shape[:-1], source).scatter_(-1, pixels, weights)
+
+
+def compiled_crops(images: Tensor, boxes: Tensor, flips: Tensor, size: int, levels: Levels) -> Tensor:
+    """Cut V boxes out of each image, resize them to Pillow's grey levels, and turn those into C channels.
+
+    Args:
+        images: uint8 [B, H, W] on the CPU.
+        boxes: int64 [B, V, 4]: top, left, height, width.
+        flips: bool [B, V]: mirror left to right.
+        size: side of the result in pixels.
+        levels: what grey levels become.
+
+    Returns:
+        float32 [V, B, C, size, size].
+
+    Raises:
+        ValueError: the boxes do not fit the images.
+    """
+    from mmsn.images.crop_kernel import crop_views  # compiles
+    from mmsn.images.machine_code import in_threads
+
+    _check_boxes(boxes, *images.shape)
+    B, V = boxes.shape[:2]
+    views = empty_on_cpu(V, B, len(levels.slopes), size, size)
+    inputs = images, boxes, flips.reshape(B, V)
+    pixels, places, mirrored = (np.ascontiguousarray(tensor.cpu().numpy()) for tensor in inputs)
+    slopes, blacks = levels.arrays()
+    written = views.numpy()
+    in_threads(B, lambda *span: crop_views(pixels, places, mirrored, slopes, blacks, written, *span))
+    return views
+
+
+def _check_boxes(boxes: Tensor, B: int, height: int, width: int) -> None:
+    """Refuse what would make compiled code read beside the images."""
+    first, size = boxes[..., :2], boxes[..., 2:]
+    outside = (first < 0) | (size < 1) | (first + size > torch.tensor([height, width], device=boxes.device))
+    if len(boxes) != B or outside.any():
+        wrong = boxes[outside.any(-1)][:1].tolist()
+        raise ValueError(f"boxes {list(boxes.shape)} do not fit {B} images of {height} x {width}: {wrong}")
+
+
+def empty_on_cpu(*shape: int) -> Tensor:
+    """Unwritten float32 memory; numpy asks for large pages, without which the system takes longer than the kernel."""
+    return torch.from_numpy(np.empty(shape, np.float32))
 
 
 @contextmanager

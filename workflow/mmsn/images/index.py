@@ -11,6 +11,7 @@ from mmsn.errors import UserError
 from mmsn.files import read_table, write_table
 from mmsn.images.settings import ImageSettings
 from mmsn.images.shards import counted, shard_of
+from mmsn.lineage import Split
 
 INDEX_SCHEMA = pa.schema(
     [
@@ -18,6 +19,7 @@ INDEX_SCHEMA = pa.schema(
         pa.field("subject_id", pa.int64(), nullable=False),
         pa.field("shard", pa.string(), nullable=False),
         pa.field("row", pa.int64(), nullable=False),
+        pa.field("pixel_digest", pa.string(), nullable=False),
     ]
 )
 QUARANTINE_SCHEMA = pa.schema(
@@ -40,7 +42,8 @@ def merge_index(
     Args:
         shard_indexes: `<shard>.parquet` of each shard; the array lies beside `output_index` as `<shard>.npy`.
         settings: `max_unreadable_share` decides whether the unreadable images may be left out.
-        output_index: INDEX_SCHEMA, sorted by shard and row.
+        output_index: INDEX_SCHEMA, sorted by shard and row. It has a digest of every row, so its content stands for
+            the pixels': whatever depends on them depends on this table alone.
         output_quarantine: QUARANTINE_SCHEMA. When the run stops it is kept as `<name>.rejected.parquet`,
             because a failed rule's declared outputs are deleted.
         images: the cohort's table (dicom_id, subject_id); given, each image must be in a shard.
@@ -60,7 +63,8 @@ def merge_index(
         write_table(rejected, quarantine.select(QUARANTINE_SCHEMA.names).cast(QUARANTINE_SCHEMA))
         raise UserError(_too_many(quarantine, len(merged), settings.max_unreadable_share, rejected))
     write_table(output_quarantine, quarantine.select(QUARANTINE_SCHEMA.names).cast(QUARANTINE_SCHEMA))
-    write_table(output_index, merged.filter(readable).select(INDEX_SCHEMA.names).cast(INDEX_SCHEMA))
+    carried = {} if images is None else Split.of_table(images).metadata
+    write_table(output_index, merged.filter(readable).select(INDEX_SCHEMA.names).cast(INDEX_SCHEMA), carried)
 
 
 def _joined(shard_indexes: Sequence[Path]) -> pa.Table:
@@ -89,9 +93,9 @@ def _refuse_forgotten(merged: pa.Table, images: pa.Table) -> None:
 
 def _too_many(quarantine: pa.Table, images: int, allowed: float, rejected: Path) -> str:
     reasons = Counter(quarantine["reason"].to_pylist())
-    shards = ", ".join(sorted(set(quarantine["shard"].to_pylist())))
+    shards = ", ".join(f"{shard}.parquet" for shard in sorted(set(quarantine["shard"].to_pylist())))
     return (
         f"{len(quarantine)} of {images} images ({len(quarantine) / images:.2%}) are unreadable, more than "
         f"max_unreadable_share {allowed:.2%}: {counted(reasons)}; they are listed in {rejected}. "
-        f"Mend these files, delete the shards that miss them ({shards}) and run again, or allow more"
+        f"Mend these files, delete {shards} and run again (unchanged images are copied), or allow more"
     )

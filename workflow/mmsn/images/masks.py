@@ -22,6 +22,11 @@ def keep_indices(
     kept = int(patches * (1 - mask_ratio))
     if not class_token_aware:
         patches, kept = patches - 1, max(kept - 1, 0)
+    return draw_tokens(batch, patches, kept, generator)
+
+
+def draw_tokens(batch: int, patches: int, kept: int, generator: torch.Generator) -> Tensor:
+    """Draw the class token and `kept` of the patches 1..patches for each image: int64 [batch, 1 + kept], ascending."""
     noise = torch.rand(batch, patches, generator=generator, device=generator.device)
     chosen = noise.argsort(dim=1)[:, :kept].sort(dim=1).values + 1
     return torch.cat([chosen.new_zeros(batch, 1), chosen], dim=1)

@@ -1,26 +1,29 @@
-"""Building the pixel store: an array and an index for each shard, then one index over all of them.
+"""Building the pixel store: an array and an index for each shard.
 
-A shard under construction is `<array>.partial`, a growing .npy, with `<array>.partial.json`, which says how
-far it is. No rule declares these paths, so Snakemake leaves them alone and an interrupted shard can go on.
+Files are told apart by content alone: a build reads every file, copies the rows of those whose bytes were there in the
+last build (`kept.py`) and decodes the others; what it is about to leave behind when interrupted is in `growing.py`.
+Images are read whole and in order, and all pixels of a shard are appended to one file, so a shared file system sees one
+open file a thread, one growing file, and never a small file for an image.
 """
 
-import hashlib
 import json
-import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from mmsn.console import logger, progress
 from mmsn.errors import UserError
-from mmsn.files import read_json, write_json, write_table
-from mmsn.images.decode import Pixels, Unreadable, decode
+from mmsn.files import write_table
+from mmsn.images.decode import decode, decoder_key
+from mmsn.images.growing import Entry, GrowingShard
+from mmsn.images.kept import KEY, KeptShard
+from mmsn.images.reading import Unreadable, digest, read
 from mmsn.images.settings import ImageSettings
 
 SHARD_SCHEMA = pa.schema(
@@ -29,9 +32,10 @@ SHARD_SCHEMA = pa.schema(
         pa.field("subject_id", pa.int64(), nullable=False),
         pa.field("row", pa.int64()),  # null: unreadable
         pa.field("reason", pa.string()),  # null: readable
+        pa.field("file_digest", pa.string()),  # of the file's bytes; null: could not be read
+        pa.field("pixel_digest", pa.string()),  # of the row's bytes; null: unreadable
     ]
 )
-_ROWS_BETWEEN_MARKS = 512
 _TASKS_PER_WORKER = 32  # bounds the decoded images that wait for the disk
 
 
@@ -41,6 +45,25 @@ class ImageRow(NamedTuple):
     dicom_id: str
     subject_id: int
     path: str
+
+
+@dataclass(frozen=True)
+class ShardSummary:
+    """What building a shard came to: all its images, of which so many were decoded, copied, or found unreadable.
+
+    The rest were packed before an interruption.
+    """
+
+    images: int
+    decoded: int
+    unchanged: int
+    unreadable: Counter[str]
+
+
+class _Result(NamedTuple):
+    entry: Entry
+    pixels: bytes = b""
+    unchanged: bool = False
 
 
 def shard_of(subject_id: int) -> str:
@@ -58,129 +81,90 @@ def build_shard(
     output_array: Path,
     output_index: Path,
     workers: int = 1,
-) -> None:
-    """Decode a shard's images into one .npy, uint8 [N, side, side]: the N readable ones in `rows`' order.
+) -> ShardSummary:
+    """Pack a shard's images into one .npy, uint8 [N, side, side]: the N readable ones in `rows`' order.
 
-    Also writes `output_index` (SHARD_SCHEMA): every image with its row, or with the reason why it has none.
-    A shard of no images is an array of no rows. The bytes do not depend on `workers` or on interruptions.
+    Also writes `output_index` (SHARD_SCHEMA): every image with its row, or with the reason why it has none. A shard of
+    no images is an array of no rows. The bytes depend on the files' content, `rows` and `settings` alone, not on
+    `workers`, interruptions or earlier builds.
 
     Raises:
         UserError: `root` is no folder, or its file system fails.
     """
     if rows and not root.is_dir():
         raise UserError(f"data root {root} is not a folder: set it to the folder that the images' paths start from")
-    growing = _GrowingShard.take_up(output_array, rows, settings)
-    with growing.open() as pixels:
-        todo = rows[growing.done :]
-        results = _decoded(todo, root, settings, workers)
+    key = decoder_key(settings)
+    tally: Counter[bool] = Counter()
+    with (
+        GrowingShard(output_array, settings.side, _build_key(rows, settings, key)) as growing,
+        KeptShard(output_array, output_index, key) as kept,
+    ):
+        if growing.entries:
+            logger.info("%s: %d of %d images are there from before", output_array.stem, len(growing.entries), len(rows))
+        todo = rows[len(growing.entries) :]
+        results = _in_order(partial(_looked_at, root=root, settings=settings, kept=kept), todo, workers)
         for result in progress(results, f"packing {output_array.stem}", total=len(todo)):
-            growing.add(pixels, result)
-        growing.mark(pixels)
-    write_table(output_index, growing.index(rows))
+            growing.add(result.entry, result.pixels)
+            if result.pixels:
+                tally[result.unchanged] += 1
+        growing.mark()
+    write_table(output_index, _index(rows, growing.entries), {KEY: key})
     growing.finish(output_array)
-    _report(output_array.stem, len(rows), Counter(growing.unreadable.values()))
+    kept.replace()
+    reasons = Counter(entry.reason for entry in growing.entries if entry.reason is not None)
+    summary = ShardSummary(len(rows), tally[False], tally[True], reasons)
+    _report(output_array.stem, summary)
+    return summary
 
 
-def _decoded(
-    rows: Sequence[ImageRow], root: Path, settings: ImageSettings, workers: int
-) -> Iterator[Pixels | Unreadable]:
-    """Decode in threads (Pillow lets go of the interpreter lock) and yield in order."""
+def _looked_at(row: ImageRow, root: Path, settings: ImageSettings, kept: KeptShard) -> _Result:
+    """Read one image file and get its row. Unreadable ones are always tried again: a plugin may be there now."""
+    path = root / row.path
+    if settings.file_suffix is not None:
+        path = path.with_suffix(settings.file_suffix)
+    file_digest = None
+    try:
+        data = read(path)
+        file_digest = digest(data)
+        pixels = kept.pixels(file_digest)
+        unchanged = pixels is not None
+        if pixels is None:
+            pixels = decode(data, settings).tobytes()
+    except Unreadable as finding:
+        return _Result(Entry(file_digest, None, finding.reason))
+    return _Result(Entry(file_digest, digest(pixels), None), pixels, unchanged)
 
-    def attempt(row: ImageRow) -> Pixels | Unreadable:
-        try:
-            return decode(root / row.path, settings)
-        except Unreadable as finding:
-            return finding
 
+def _in_order(work: Callable[[ImageRow], _Result], rows: Sequence[ImageRow], workers: int) -> Iterator[_Result]:
+    """Work in threads (Pillow lets go of the interpreter lock) and yield in order."""
     batch = _TASKS_PER_WORKER * workers
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(rows), batch):
-            yield from pool.map(attempt, rows[start : start + batch])
+            yield from pool.map(work, rows[start : start + batch])
 
 
-@dataclass
-class _GrowingShard:
-    """A shard under construction: `done` images looked at; `unreadable` says why some of them have no row."""
-
-    path: Path
-    marker: Path
-    side: int
-    key: str
-    done: int = 0
-    unreadable: dict[int, str] = field(default_factory=dict)
-
-    @classmethod
-    def take_up(cls, output_array: Path, rows: Sequence[ImageRow], settings: ImageSettings) -> "_GrowingShard":
-        """Go on with a shard that was begun with these settings and images, else begin anew."""
-        path = output_array.with_name(output_array.name + ".partial")
-        shard = cls(path, path.with_name(path.name + ".json"), settings.side, _key(rows, settings))
-        if path.is_file() and shard.marker.is_file() and (known := read_json(shard.marker))["key"] == shard.key:
-            shard.done = known["done"]
-            shard.unreadable = {int(position): reason for position, reason in known["unreadable"].items()}
-            logger.info("%s: %d of %d images are there from before", output_array.stem, shard.done, len(rows))
-        return shard
-
-    @property
-    def rows(self) -> int:
-        return self.done - len(self.unreadable)
-
-    def open(self) -> BinaryIO:
-        """Open for appending, less whatever was written after the last mark."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        pixels = self.path.open("r+b" if self.done else "w+b")
-        self._write_header(pixels)
-        pixels.truncate(pixels.tell() + self.rows * self.side**2)
-        pixels.seek(0, os.SEEK_END)
-        return pixels
-
-    def add(self, pixels: BinaryIO, result: Pixels | Unreadable) -> None:
-        if isinstance(result, Unreadable):
-            self.unreadable[self.done] = result.reason
-        else:
-            pixels.write(result.tobytes())
-        self.done += 1
-        if self.done % _ROWS_BETWEEN_MARKS == 0:
-            self.mark(pixels)
-
-    def mark(self, pixels: BinaryIO) -> None:
-        """Make what was added last: first the pixels, then the note that they are there."""
-        self._write_header(pixels)
-        pixels.seek(0, os.SEEK_END)
-        pixels.flush()
-        os.fsync(pixels.fileno())
-        write_json(self.marker, {"key": self.key, "done": self.done, "unreadable": self.unreadable})
-
-    def _write_header(self, pixels: BinaryIO) -> None:
-        # numpy pads the header for a growing first axis, so that a later one fits in its place
-        pixels.seek(0)
-        shape = (self.rows, self.side, self.side)
-        np.lib.format.write_array_header_1_0(pixels, {"descr": "|u1", "fortran_order": False, "shape": shape})
-
-    def index(self, rows: Sequence[ImageRow]) -> pa.Table:
-        """Index of the finished shard (SHARD_SCHEMA)."""
-        reasons = [self.unreadable.get(position) for position in range(len(rows))]
-        numbers = iter(range(len(rows)))
-        columns = {
-            "dicom_id": [row.dicom_id for row in rows],
-            "subject_id": [row.subject_id for row in rows],
-            "row": [next(numbers) if reason is None else None for reason in reasons],
-            "reason": reasons,
-        }
-        return pa.table(columns, schema=SHARD_SCHEMA)
-
-    def finish(self, output_array: Path) -> None:
-        self.path.replace(output_array)
-        self.marker.unlink()
+def _build_key(rows: Sequence[ImageRow], settings: ImageSettings, key: str) -> str:
+    return digest(json.dumps([key, settings.file_suffix, rows]).encode())
 
 
-def _key(rows: Sequence[ImageRow], settings: ImageSettings) -> str:
-    of_pixels = settings.model_dump_json(exclude={"max_unreadable_share"})
-    return hashlib.sha256(json.dumps([of_pixels, rows]).encode()).hexdigest()
+def _index(rows: Sequence[ImageRow], entries: Sequence[Entry]) -> pa.Table:
+    numbers = iter(range(len(rows)))
+    columns = {
+        "dicom_id": [row.dicom_id for row in rows],
+        "subject_id": [row.subject_id for row in rows],
+        "row": [next(numbers) if entry.reason is None else None for entry in entries],
+        "reason": [entry.reason for entry in entries],
+        "file_digest": [entry.file_digest for entry in entries],
+        "pixel_digest": [entry.pixel_digest for entry in entries],
+    }
+    return pa.table(columns, schema=SHARD_SCHEMA)
 
 
-def _report(shard: str, images: int, reasons: Counter[str]) -> None:
-    lost = f"; unreadable: {counted(reasons)}" if reasons else ""
-    logger.info("%s: %d images, %d readable%s", shard, images, images - reasons.total(), lost)
+def _report(shard: str, summary: ShardSummary) -> None:
+    readable = summary.images - summary.unreadable.total()
+    lost = f"; unreadable: {counted(summary.unreadable)}" if summary.unreadable else ""
+    told = f"{summary.decoded} decoded, {summary.unchanged} unchanged"
+    logger.info("%s: %d images, %d readable (%s)%s", shard, summary.images, readable, told, lost)
 
 
 def counted(reasons: Counter[str]) -> str:

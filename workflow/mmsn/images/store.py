@@ -117,7 +117,8 @@ class PixelStore:
 
 def _mapped(path: Path, rows: int) -> Pixels:
     if not path.is_file():
-        raise UserError(f"{path} is missing though index.parquet lists {rows} images of it: rebuild this shard")
+        remedy = f"delete {path.with_suffix('.parquet').name} and run again"
+        raise UserError(f"{path} is missing though index.parquet lists {rows} images of it: {remedy}")
     shard: Pixels = np.load(path, mmap_mode="r")
     if len(shard) != rows:
         raise UserError(f"{path} has {len(shard)} rows, index.parquet lists {rows}: rebuild index.parquet")

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from mmsn.images.affine import random_affine
-from mmsn.images.crops import resized_crops, sample_crops
+from mmsn.images.affine import AffineParameters, affine, compiled_affine, sample_affine
+from mmsn.images.crops import UNCHANGED, Levels, compiled_crops, empty_on_cpu, resized_crops, sample_crops
 from mmsn.images.settings import EvalViewSettings, ViewSettings
+from mmsn.images.share import Share, all_of
 
-_AT_ONCE_ON_CPU = 8  # images whose crops and weights stay in the cache
 _AT_ONCE_ON_GPU = 128  # images; bounds the weights of their focal views to 250 MB
 
 
@@ -24,6 +24,12 @@ class Normalisation(NamedTuple):
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    @property
+    def levels(self) -> Levels:
+        """What it makes of grey levels 0..255."""
+        slopes = tuple(1 / (255 * std) for std in self.std)
+        return Levels(slopes, tuple(-mean / std for mean, std in zip(*self, strict=True)))
 
 
 IMAGENET: Final = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -50,12 +56,15 @@ def normalise(images: Tensor, by: Normalisation = IMAGENET, out: Tensor | None =
     `out` takes the result where given.
     """
     if out is None:
-        out = torch.empty(*images.shape[:-2], 3, *images.shape[-2:], device=images.device)
+        out = _empty(*images.shape[:-2], 3, *images.shape[-2:], device=images.device)
     grey = images.float()
-    for channel, (mean, std) in enumerate(zip(*by, strict=True)):
-        black = torch.tensor(-mean / std)
-        torch.add(black, grey, alpha=1 / (255 * std), out=out[..., channel, :, :])
+    for channel, (slope, black) in enumerate(zip(*by.levels, strict=True)):
+        torch.add(torch.tensor(black), grey, alpha=slope, out=out[..., channel, :, :])
     return out
+
+
+def _empty(*shape: int, device: torch.device) -> Tensor:
+    return empty_on_cpu(*shape) if device.type == "cpu" else torch.empty(shape, device=device)
 
 
 def centre_crop(images: Tensor, size: int) -> Tensor:
@@ -71,10 +80,9 @@ def centre_crop(images: Tensor, size: int) -> Tensor:
     return images[..., top : top + size, left : left + size]
 
 
-def horizontal_flip(images: Tensor, p: float, generator: torch.Generator) -> Tensor:
-    """Mirror each of the images [B, ..., W] left to right with probability `p`."""
-    chosen = _coins((images.shape[0],), p, generator).to(images.device)
-    return torch.where(chosen.view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)
+def mirrored(images: Tensor, chosen: Tensor) -> Tensor:
+    """Mirror the `chosen` [B] of images [B, ..., W] left to right."""
+    return torch.where(chosen.to(images.device).view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)
 
 
 def _coins(shape: tuple[int, ...], p: float, generator: torch.Generator) -> Tensor:
@@ -82,11 +90,46 @@ def _coins(shape: tuple[int, ...], p: float, generator: torch.Generator) -> Tens
 
 
 def resize(images: Tensor, side: int) -> Tensor:
-    """Resize [B, S, S], uint8 or float, to float32 [B, side, side], antialiased, as torchvision's Resize."""
-    pixels = images.float()
-    if images.shape[-1] == images.shape[-2] == side:
-        return pixels
-    return interpolate(pixels[:, None], (side, side), mode="bilinear", antialias=True)[:, 0]
+    """Resize [B, S, S], uint8 or float, to float32 [B, side, side], antialiased, as torchvision's Resize.
+
+    On a CPU uint8 becomes whole grey levels, those of Pillow.
+    """
+    B, H, W = images.shape
+    if H == W == side:
+        return images.float()
+    if images.device.type == "cpu" and images.dtype == torch.uint8:
+        whole = torch.tensor([0, 0, H, W]).expand(B, 1, 4)
+        return compiled_crops(images, whole, torch.zeros(B, 1, dtype=torch.bool), side, UNCHANGED)[0, :, 0]
+    return interpolate(images.float()[:, None], (side, side), mode="bilinear", antialias=True)[:, 0]
+
+
+def normalised_crops(images: Tensor, boxes: Tensor, flips: Tensor, size: int, by: Normalisation = IMAGENET) -> Tensor:
+    """Crop, mirror, resize and normalise on the images' device.
+
+    Args:
+        images: uint8 [B, H, W].
+        boxes: int64 [B, V, 4]: top, left, height, width.
+        flips: bool [B, V].
+        size: side of a view in pixels.
+        by: the encoder's normalisation.
+
+    Returns:
+        float32 [V, B, 3, size, size].
+    """
+    if images.device.type == "cpu":
+        return compiled_crops(images, boxes, flips, size, by.levels)
+    return crops_by_tensors(images, boxes, flips, size, by)
+
+
+def crops_by_tensors(images: Tensor, boxes: Tensor, flips: Tensor, size: int, by: Normalisation = IMAGENET) -> Tensor:
+    """The way of a GPU through `normalised_crops`; a CPU can go it too, to the same views within a grey level."""
+    B, V = flips.shape
+    out = torch.empty(V, B, 3, size, size, device=images.device)
+    for start in range(0, B if V else 0, _AT_ONCE_ON_GPU):
+        some = slice(start, start + _AT_ONCE_ON_GPU)
+        crops = resized_crops(images[some], boxes[some], flips[some], size)
+        normalise(crops.transpose(0, 1), by, out=out[:, some])
+    return out
 
 
 @dataclass(frozen=True)
@@ -95,27 +138,41 @@ class PretrainViews:
 
     settings: ViewSettings
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Views:
-        """Draw the views of uint8 images [B, S, S]; the target view is cropped as the random views are."""
-        chosen = self.settings
-        large = self._views(images, 1 + chosen.random_views, chosen.random_size, chosen.random_scale, generator)
-        focal = self._views(images, chosen.focal_views, chosen.focal_size, chosen.focal_scale, generator)
-        return Views(large[0], large[1:].flatten(0, 1), focal.flatten(0, 1))
+    def __call__(
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        share: Share | None = None,
+        partners: Tensor | None = None,
+    ) -> Views:
+        """Draw the views of uint8 images [B, S, S]; the target view is cropped as the random views are.
 
-    def _views(
-        self, images: Tensor, count: int, size: int, scale: tuple[float, float], generator: torch.Generator
-    ) -> Tensor:
-        """Normalised crops [count, B, 3, size, size]."""
-        B, H, W = images.shape
-        boxes = sample_crops(B * count, H, W, scale, self.settings.ratio, generator).view(B, count, 4)
-        flips = _coins((B, count), self.settings.hflip, generator)
-        out = torch.empty(count, B, 3, size, size, device=images.device)
-        at_once = _AT_ONCE_ON_CPU if images.device.type == "cpu" else _AT_ONCE_ON_GPU
-        for start in range(0, B if count else 0, at_once):
-            some = slice(start, start + at_once)
-            crops = resized_crops(images[some], boxes[some], flips[some], size)
-            normalise(crops.transpose(0, 1), out=out[:, some])
-        return out
+        Args:
+            images: one source of views each.
+            generator: drawn from for all images of the step.
+            share: which of the step's images these are; all of them when None.
+            partners: uint8 [B, S, S], what the target views are cut from where it is not `images`.
+        """
+        chosen, share = self.settings, share or all_of(images)
+        large_boxes, large_flips = self._drawn(images, 1 + chosen.random_views, chosen.random_scale, share, generator)
+        focal_boxes, focal_flips = self._drawn(images, chosen.focal_views, chosen.focal_scale, share, generator)
+        if partners is None:
+            large = normalised_crops(images, large_boxes, large_flips, chosen.random_size)
+            target, random = large[0], large[1:]
+        else:
+            target = normalised_crops(partners, large_boxes[:, :1], large_flips[:, :1], chosen.random_size)[0]
+            random = normalised_crops(images, large_boxes[:, 1:], large_flips[:, 1:], chosen.random_size)
+        focal = normalised_crops(images, focal_boxes, focal_flips, chosen.focal_size)
+        return Views(target, random.flatten(0, 1), focal.flatten(0, 1))
+
+    def _drawn(
+        self, images: Tensor, count: int, scale: tuple[float, float], share: Share, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Boxes [B, count, 4] and flips [B, count] of these images, drawn for all of the step."""
+        height, width = images.shape[-2:]
+        boxes = sample_crops(share.whole * count, height, width, scale, self.settings.ratio, generator)
+        flips = _coins((share.whole, count), self.settings.hflip, generator)
+        return boxes.view(share.whole, count, 4)[share.rows], flips[share.rows]
 
 
 @dataclass(frozen=True)
@@ -124,12 +181,20 @@ class TrainTransform:
 
     settings: EvalViewSettings
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Make uint8 images [B, S, S] float32 [B, 3, crop, crop]."""
-        chosen = self.settings
-        resized = horizontal_flip(resize(images, chosen.resize), chosen.hflip, generator)
-        moved = random_affine(resized, chosen.degrees, chosen.translate, chosen.scale, generator, chosen.interpolation)
-        return normalise(centre_crop(moved, chosen.crop), NORMALISATIONS[chosen.normalisation])
+    def __call__(self, images: Tensor, generator: torch.Generator, share: Share | None = None) -> Tensor:
+        """Make uint8 images [B, S, S] float32 [B, 3, crop, crop]; `share` as in `PretrainViews`."""
+        chosen, share = self.settings, share or all_of(images)
+        flips = _coins((share.whole,), chosen.hflip, generator)[share.rows]
+        resized = resize(images, chosen.resize)
+        parameters = sample_affine(
+            share.whole, chosen.resize, chosen.resize, chosen.degrees, chosen.translate, chosen.scale, generator
+        )
+        own = AffineParameters(*(values[share.rows] for values in parameters))
+        by = NORMALISATIONS[chosen.normalisation]
+        if images.device.type == "cpu":
+            return compiled_affine(resized, flips, own, chosen.interpolation, chosen.crop, by.levels)
+        moved = affine(mirrored(resized, flips), own, chosen.interpolation)
+        return normalise(centre_crop(moved, chosen.crop), by)
 
 
 @dataclass(frozen=True)
