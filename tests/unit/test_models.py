@@ -8,8 +8,8 @@ from mmsn.methods import parse_method
 from mmsn.models.heads import EhrFusion, projection_head
 from mmsn.models.vit import class_embedding, create_encoder, encode_tokens, patchify, position_embedding
 from mmsn.presets import preset_values
-from mmsn.training.method import create_model
 from mmsn.training.settings import BackboneSettings, PretrainSettings
+from mmsn.training.steps.create import create_step
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}
 BACKBONE = BackboneSettings(title="small", architecture="vit_tiny_patch16_224", options=SMALL)
@@ -17,6 +17,10 @@ BACKBONE = BackboneSettings(title="small", architecture="vit_tiny_patch16_224", 
 
 def _settings(**changes):
     return PretrainSettings(**{**preset_values("paper", "pretrain"), "prototypes": 16, **changes})
+
+
+def create_model(method, settings, ehr_columns=0):
+    return create_step(parse_method(method), BACKBONE, settings, ehr_columns, seed=0).network
 
 
 @pytest.fixture
@@ -85,7 +89,7 @@ def test_what_is_not_a_plain_vision_transformer_is_refused(name):
 
 
 def test_the_projection_head_is_three_layers_with_two_batch_norms():
-    head = projection_head(8, 32)
+    head = projection_head(8, 32, 8)
     assert [type(layer).__name__ for layer in head] == ["Linear", "BatchNorm1d", "GELU"] * 2 + ["Linear"]
     assert [(layer.in_features, layer.out_features) for layer in head if hasattr(layer, "in_features")] == [
         (8, 32),
@@ -124,28 +128,28 @@ def test_a_missing_or_superfluous_ehr_is_refused():
     ("method", "inputs"), [("msn", None), ("msn+g", 32), ("msn+ehr(sex)", 160), ("msn+ehr(sex, constant)", 160)]
 )
 def test_methods_differ_only_in_the_fusion(method, inputs):
-    model = create_model(parse_method(method), BACKBONE, _settings(), 2 if "ehr" in method else 0, seed=0)
+    model = create_model(method, _settings(), 2 if "ehr" in method else 0)
     assert (model.fusion.g.in_features if model.fusion else None) == inputs
-    vanilla = create_model(parse_method("msn"), BACKBONE, _settings(), 0, seed=0)
+    vanilla = create_model("msn", _settings())
     for name, value in vanilla.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], value)
 
 
 def test_released_passes_vanilla_views_through_the_head_apart_but_never_msn_ehr():
     released = _settings(separate_projection=True)
-    assert create_model(parse_method("msn"), BACKBONE, released, 0, 0).separate_projection
-    assert not create_model(parse_method("msn+ehr(sex)"), BACKBONE, released, 2, 0).separate_projection
-    assert not create_model(parse_method("msn+g"), BACKBONE, released, 0, 0).separate_projection
+    assert create_model("msn", released).options.separate_projection
+    assert not create_model("msn+ehr(sex)", released, 2).options.separate_projection
+    assert not create_model("msn+g", released).options.separate_projection
 
 
 def test_prototypes_learn_unless_released():
-    assert create_model(parse_method("msn"), BACKBONE, _settings(), 0, 0).prototypes.requires_grad
+    assert create_model("msn", _settings()).prototypes.requires_grad
     frozen = _settings(trainable_prototypes=False)
-    assert not create_model(parse_method("msn"), BACKBONE, frozen, 0, 0).prototypes.requires_grad
+    assert not create_model("msn", frozen).prototypes.requires_grad
 
 
 def test_the_target_starts_equal_moves_by_the_momentum_and_never_by_gradients():
-    model = create_model(parse_method("msn"), BACKBONE, _settings(), 0, 0)
+    model = create_model("msn", _settings())
     target, anchor = model.target_encoder.pos_embed, model.encoder.pos_embed
     torch.testing.assert_close(target, anchor)
     assert not any(p.requires_grad for p in model.target_encoder.parameters())

@@ -1,5 +1,6 @@
 """What is stale follows from content: code without comments, tables without dates."""
 
+import gzip
 import os
 
 import pytest
@@ -51,8 +52,9 @@ def test_a_touched_file_changes_nothing(package):
 
 
 def test_the_digest_of_pretraining_reaches_the_loss_the_views_and_the_masks():
-    closure = {str(path.relative_to(provenance.PACKAGE)) for path in provenance._closure("training.command")}
+    closure = {str(path.relative_to(provenance.PACKAGE)) for path in provenance._closure("training.command", "training.steps.msn")}
     assert {"models/msn_loss.py", "images/views.py", "images/masks.py", "training/loop.py"} <= closure
+    assert not {"models/dino.py", "models/mae.py", "models/supervised.py"} & closure  # another method's code
     elsewhere = ("reporting", "statistics", "cohort", "ehr", "synthetic")
     assert not any(name.startswith(elsewhere) or name.endswith(".sql") for name in closure)
 
@@ -69,3 +71,34 @@ def test_tables_count_by_content_and_order(tmp_path):
     os.utime(a, (1, 1))
     assert content_digest([a, b]) == first
     assert content_digest([b, a]) != first
+
+
+def test_of_a_huge_table_the_size_and_blocks_from_first_to_last_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "SAMPLED_ABOVE", 10_000)
+    monkeypatch.setattr(provenance, "MIB", 100)
+    path = tmp_path / "labevents.csv"
+    content = bytearray(b"0123456789" * 5_000)
+
+    def digest_with(place, value):
+        path.write_bytes(content[:place] + value + content[place + 1 :])
+        return content_digest([path])
+
+    original = digest_with(0, b"0")
+    assert digest_with(0, b"0") == original
+    changed = {digest_with(place, b"x") for place in (0, 99, 49_900 * 31 // 63, 49_900, 49_999)}
+    assert len(changed) == 5
+    assert original not in changed
+    assert digest_with(0, b"00") != original
+    assert digest_with(500, b"x") == original  # between two blocks: the price of not reading gigabytes
+
+
+def test_a_changed_gzip_file_ends_in_another_checksum(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "SAMPLED_ABOVE", 10_000)
+    monkeypatch.setattr(provenance, "MIB", 100)
+    path = tmp_path / "labevents.csv.gz"
+    rows = [f"{number * 7919 % 100_003},{number}" for number in range(20_000)]
+    digests = set()
+    for row in (0, 5_000, 10_000, 19_999):
+        path.write_bytes(gzip.compress("\n".join([*rows[:row], "9,9", *rows[row + 1 :]]).encode(), mtime=0))
+        digests.add(content_digest([path]))
+    assert len(digests) == 4

@@ -12,16 +12,17 @@ import torch
 from mmsn.checkpoint import load_checkpoint
 from mmsn.errors import StoppedBySignal, UserError
 from mmsn.files import write_table
+from mmsn.images.share import Share
 from mmsn.images.store import PixelStore
 from mmsn.methods import Method
 from mmsn.presets import preset_values
 from mmsn.training.data import PretrainData, load_data
 from mmsn.training.loop import CheckpointPolicy, Pretraining
-from mmsn.training.method import create_model
 from mmsn.training.monitor import collapse_warning, feature_spread, rankme
 from mmsn.training.optimizer import create_optimizer
 from mmsn.training.schedule import learning_rate, stops_early, target_momentum
 from mmsn.training.settings import BackboneSettings, PretrainSettings
+from mmsn.training.steps.create import create_step
 
 BACKBONE = BackboneSettings(
     title="tiny",
@@ -52,13 +53,13 @@ def _data(store, ehr=None):
 def _pretraining(store, tmp_path, method="msn", seconds=1e9, ehr=None, **changes):
     settings = _settings(**changes)
     columns = 0 if ehr is None else ehr.shape[1]
-    model = create_model(Method(method), BACKBONE, settings, columns, seed=1)
+    model = create_step(Method(method), BACKBONE, settings, columns, seed=1)
     policy = CheckpointPolicy(tmp_path / "run.safetensors", "f", seconds)
     return Pretraining(model, _data(store, ehr), settings, 1, policy, "test")
 
 
 def _without_speed(history):
-    return [{k: v for k, v in row.items() if k != "images_per_second"} for row in history]
+    return [{k: v for k, v in row.items() if k not in ("images_per_second", "peak_memory_gb")} for row in history]
 
 
 def test_cosine_per_epoch_is_torchs_cosine_annealing():
@@ -114,13 +115,13 @@ def test_a_collapse_is_warned_of_with_what_to_change():
 
 
 def test_corrected_spares_norms_biases_positions_and_prototypes_from_decay():
-    model = create_model(Method("msn"), BACKBONE, _settings(), 0, 0)
+    model = create_step(Method("msn"), BACKBONE, _settings(), 0, 0)
     released = create_optimizer(model, _settings(decay_exclusions=False), torch.device("cpu"))
     assert [group["weight_decay"] for group in released.param_groups] == [1e-3]
     corrected = create_optimizer(model, _settings(decay_exclusions=True), torch.device("cpu"))
     decayed, spared = corrected.param_groups
     assert spared["weight_decay"] == 0
-    assert any(p is model.prototypes for p in spared["params"])
+    assert any(p is model.network.prototypes for p in spared["params"])
     assert any(p is model.encoder.pos_embed for p in spared["params"])
     assert all(p.ndim > 1 for p in decayed["params"])
     trained = sum(p.requires_grad for p in model.parameters())
@@ -129,9 +130,9 @@ def test_corrected_spares_norms_biases_positions_and_prototypes_from_decay():
 
 def test_training_moves_the_anchor_and_the_target_follows(store, tmp_path):
     run = _pretraining(store, tmp_path)
-    start = run.model.encoder.blocks[0].mlp.fc1.weight.detach().clone()
+    start = run.step.encoder.blocks[0].mlp.fc1.weight.detach().clone()
     history = run.run()
-    anchor, target = run.model.encoder, run.model.target_encoder
+    anchor, target = run.step.encoder, run.step.kept_encoder
     moved = (anchor.blocks[0].mlp.fc1.weight - start).norm()
     followed = (target.blocks[0].mlp.fc1.weight - start).norm()
     assert moved > 0
@@ -156,8 +157,8 @@ def test_a_run_stopped_at_any_step_ends_as_if_undisturbed(store, tmp_path, stop_
     steps = iter(range(1000))
     original = stopped._optimise
 
-    def stop_at(pixels, values):
-        original(pixels, values)
+    def stop_at(batch):
+        original(batch)
         if next(steps) + 1 == stop_after:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -166,8 +167,8 @@ def test_a_run_stopped_at_any_step_ends_as_if_undisturbed(store, tmp_path, stop_
         stopped.run()
     again = _pretraining(store, tmp_path / "b", "msn+ehr", ehr=ehr)
     assert _without_speed(again.run()) == _without_speed(expected)
-    for name, value in undisturbed.model.state_dict().items():
-        assert torch.equal(again.model.state_dict()[name], value), name
+    for name, value in undisturbed.step.state_dict().items():
+        assert torch.equal(again.step.state_dict()[name], value), name
 
 
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused_in_a_line(store, tmp_path):
@@ -184,7 +185,7 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused_in_a_line(st
 def test_a_loss_that_is_not_finite_stops_the_run(store, tmp_path):
     run = _pretraining(store, tmp_path)
     with torch.no_grad():
-        run.model.prototypes.fill_(math.nan)
+        run.step.network.prototypes.fill_(math.nan)
     with pytest.raises(UserError, match="the loss is nan at epoch 1, step 1"):
         run.run()
 
@@ -196,7 +197,8 @@ def test_more_images_a_batch_than_there_are_is_refused(store, tmp_path):
 
 def test_every_epoch_has_another_order_without_repetition(store):
     ehr = torch.arange(40.0)[:, None]
-    orders = [torch.cat([e for _, e in _data(store, ehr).batches(8, 0, epoch, 0)])[:, 0] for epoch in (0, 1)]
+    share = Share(0, 8, 8)
+    orders = [torch.cat([b.ehr for b in _data(store, ehr).batches(share, 0, epoch, 0)])[:, 0] for epoch in (0, 1)]
     assert not torch.equal(*orders)
     for order in orders:
         assert sorted(order.tolist()) == list(range(40))
@@ -204,7 +206,8 @@ def test_every_epoch_has_another_order_without_repetition(store):
 
 def test_pretraining_rows_are_the_training_split_unless_released(store, tmp_path):
     ids = [f"d{i:02d}" for i in range(39, -1, -1)]  # another order than the store's
-    cohort = {"dicom_id": ids, "subject_id": list(range(40)), "split": ["train"] * 30 + ["test"] * 10}
+    patients = list(range(40))
+    cohort = {"dicom_id": ids, "subject_id": patients, "study_id": patients, "split": ["train"] * 30 + ["test"] * 10}
     write_table(tmp_path / "images.parquet", pa.table(cohort))
     features = pa.table({"dicom_id": sorted(ids), "x": pa.array(range(40), pa.float32())})
     write_table(tmp_path / "x.parquet", features)

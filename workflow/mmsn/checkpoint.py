@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mmsn.errors import UserError
-from mmsn.files import atomic_path
+from mmsn.files import atomic_path, remove_leftovers
 
 Tensors = dict[str, Tensor]
 
@@ -45,11 +45,12 @@ def save_checkpoint(path: Path, fingerprint: str, tensors: Tensors, state: Any) 
 
 
 def load_checkpoint(path: Path, fingerprint: str) -> Checkpoint | None:
-    """The checkpoint at `path`, None when there is none.
+    """The checkpoint at `path`, None when there is none; what killed jobs left half-written is removed.
 
     Raises:
         UserError: when it is damaged, or belongs to other settings or inputs.
     """
+    remove_leftovers(path)
     if not path.exists():
         return None
     try:

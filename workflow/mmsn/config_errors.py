@@ -15,7 +15,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """
     errors = error.errors(include_url=False)
     line = _explain_one(errors[0], model)
-    more = len(errors) - 1
+    # One value can be wrong in several sections: `dino` and others take theirs from `pretrain`.
+    distinct = {(str(item["loc"][-1:]), item["type"], repr(item["input"])) for item in errors}
+    more = len(distinct) - 1
     return f"config: {line}" + (f" (and {more} more to mend)" if more else "")
 
 

@@ -34,8 +34,16 @@ def set_up_logging(log: Path | None) -> None:
         logger.addHandler(to_file)
 
 
+def only_errors() -> None:
+    """Leave messages and progress to another process of the same job."""
+    logger.setLevel(logging.ERROR)
+
+
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """Iterate with a bar on a terminal, or with a line every 15 seconds where there is none (a log, Slurm)."""
+    if not logger.isEnabledFor(logging.INFO):
+        yield from items
+        return
     if sys.stderr.isatty():
         yield from tqdm(items, desc=description, total=total, mininterval=0.5, leave=False)
         return

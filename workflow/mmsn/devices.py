@@ -8,15 +8,19 @@ import torch
 from mmsn.errors import UserError
 
 
-def pick_device(name: str) -> torch.device:
-    """`auto` is the first GPU that the job may see, else the CPU.
+def pick_device(name: str, place: int = 0) -> torch.device:
+    """`auto` is a GPU that the job may see, else the CPU.
+
+    Args:
+        name: auto, cpu, cuda, cuda:1, ...
+        place: which of the visible GPUs, for one of several processes on a machine.
 
     Raises:
         UserError: when a device is asked for that is not there.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
+        return torch.device("cuda", place) if torch.cuda.is_available() else torch.device("cpu")
+    device = torch.device("cuda", place) if name == "cuda" else torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"--device {name}: torch sees no GPU here; use --device cpu or auto")
     return device

@@ -5,17 +5,23 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
 from mmsn.errors import UserError
 from mmsn.files import atomic_path
+from mmsn.lineage import NO_SPLIT, Split
 from mmsn.models.vit import create_encoder
 from mmsn.training.settings import BackboneSettings
 
 
-def save_encoder(path: Path, encoder: VisionTransformer, backbone: BackboneSettings, method: str) -> None:
-    """Write an encoder's weights under timm's names, with what is needed to build it again in the header."""
-    metadata = {"format": "pt", "backbone": backbone.model_dump_json(), "method": method}
+def save_encoder(
+    path: Path, encoder: VisionTransformer, backbone: BackboneSettings, method: str, split: Split = NO_SPLIT
+) -> None:
+    """Write an encoder's weights under timm's names, with what is needed to build it again in the header.
+
+    The header also says which split it was pretrained under.
+    """
+    metadata = {"format": "pt", "backbone": backbone.model_dump_json(), "method": method, **split.metadata}
     tensors = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata)
@@ -36,3 +42,34 @@ def load_encoder(path: Path) -> VisionTransformer:
     except (SafetensorError, KeyError, RuntimeError) as error:
         raise UserError(f"{path}: not an encoder of this project ({error}); delete it to pretrain again") from None
     return encoder
+
+
+def split_of_encoder(path: Path) -> Split:
+    """The split that an encoder was pretrained under."""
+    with safe_open(path, framework="pt") as opened:
+        return Split.of(opened.metadata() or {})
+
+
+def load_weights(encoder: VisionTransformer, path: Path) -> None:
+    """Load published weights in timm's names; a classification head is left out, positions are resized.
+
+    Raises:
+        UserError: when the file is no safetensors file, or its weights are another architecture's.
+    """
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path}: cannot be read as safetensors ({error}); pickled checkpoints are not loaded, save the weights "
+            "with safetensors.torch.save_file"
+        ) from None
+    fitted = checkpoint_filter_fn(tensors, encoder)
+    body = {name: tensor for name, tensor in fitted.items() if not name.startswith("head.")}
+    try:
+        encoder.load_state_dict(body)
+    except RuntimeError as error:
+        first = str(error).partition("\n")[2].strip().partition("\n")[0]
+        raise UserError(
+            f"{path}: not weights of this architecture: {first[:200]}; give the file's own architecture and options "
+            "under `imagenet`"
+        ) from None

@@ -32,11 +32,17 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files that killed writers of `path` left; nobody may be writing it."""
+    for leftover in path.parent.glob(f".{path.stem}-*{path.suffix}"):
+        leftover.unlink(missing_ok=True)
+
+
 def write_table(path: Path | str, table: pa.Table, metadata: dict[str, str] | None = None) -> None:
-    """Write an Arrow table as Parquet (zstd), atomically; `metadata` joins the schema's own."""
+    """Write an Arrow table as Parquet (zstd), atomically; `metadata` joins the schema's own and wins over it."""
     if metadata:
-        known = table.schema.metadata or {}
-        table = table.replace_schema_metadata({**known, **{k: str(v) for k, v in metadata.items()}})
+        known = {key.decode(): value for key, value in (table.schema.metadata or {}).items()}
+        table = table.replace_schema_metadata({**known, **metadata})
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 

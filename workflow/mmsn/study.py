@@ -22,7 +22,17 @@ from mmsn.methods import ALL_SETS, Method, parse_method
 from mmsn.presets import PRESETS, Preset, preset_values
 from mmsn.reporting.settings import StatisticsSettings
 from mmsn.settings import Section
-from mmsn.training.settings import BackboneSettings, PretrainSettings
+from mmsn.training.settings import (
+    SECTIONS,
+    BackboneSettings,
+    DinoSettings,
+    MaeSettings,
+    PretrainSettings,
+    SupervisedSettings,
+    TrainingSettings,
+    section_of,
+    shared_keys,
+)
 
 MIMIC_SHARDS: Final = tuple(f"p{prefix}" for prefix in range(10, 20))
 """MIMIC-CXR's ten top folders: the first two digits of subject_id."""
@@ -40,6 +50,9 @@ class DataPaths(Section):
     """MedFuse's list of validation patients (only for `cohort.split: medfuse`)."""
     medfuse_test: Path | None = None
     """MedFuse's list of test patients (only for `cohort.split: medfuse`)."""
+    split_file: Path | None = None
+    """A split of your own (only for `cohort.split: file`): a CSV or Parquet table with the columns `subject_id,split`
+    or `dicom_id,split`; the splits are train, validate and test."""
     chexpert: Path | None = None
     """CheXpert, where its counts are wanted: the folder that holds `train.csv`, `valid.csv` and the test labels."""
     nih_14: Path | None = None
@@ -53,7 +66,8 @@ class RunGrid(Section):
     """Names from `backbones`."""
     methods: tuple[str, ...]
     """`msn`, `msn+ehr(<set>)`, `msn+ehr(*)` for every set, the controls `msn+g`, `msn+ehr(<set>, shuffled)`,
-    `msn+ehr(<set>, constant)`, and `random-init`."""
+    `msn+ehr(<set>, constant)`; the same with `dino` and `mae`; `supervised`, `supervised-imagenet`, and what is judged
+    without training: `random-init`, `imagenet`."""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
     """Seeds of pretraining and evaluation."""
 
@@ -80,7 +94,7 @@ class Study(Section):
     note: str = ""
     """A sentence about the data that stands under every table, e.g. that they are synthetic."""
     preset: Preset = "paper"
-    """Where `pretrain` and `imputation` take the keys from that they do not set themselves."""
+    """Where `pretrain`, `dino`, `mae`, `supervised` and `imputation` take the keys from that they do not set."""
     results: Path = Path("results")
     """Folder of everything a run makes."""
     data: DataPaths
@@ -96,6 +110,9 @@ class Study(Section):
     backbones: dict[str, BackboneSettings]
     runs: RunGrid
     pretrain: PretrainSettings
+    dino: DinoSettings
+    mae: MaeSettings
+    supervised: SupervisedSettings
     linear: LinearSettings
     statistics: StatisticsSettings
 
@@ -106,8 +123,15 @@ class Study(Section):
             return values
         asked = values.get("preset", "paper")
         preset: Preset = asked if asked in PRESETS else "paper"  # so that a wrong name is the only complaint
-        sections = ("imputation", "pretrain")
-        filled = {name: _overridden(preset_values(preset, name), values.get(name)) for name in sections}
+        filled = {
+            name: _overridden(preset_values(preset, name), values.get(name)) for name in ("imputation", "pretrain")
+        }
+        shared = shared_keys(filled["pretrain"]) if isinstance(filled["pretrain"], dict) else {}
+        linear = values.get("linear")
+        own_views = {"supervised": {"views": (linear.get("views") if isinstance(linear, dict) else None) or {}}}
+        for name in list(SECTIONS)[1:]:
+            start = {**shared, **own_views.get(name, {}), **preset_values(preset, name)}
+            filled[name] = _overridden(start, values.get(name))
         return {**values, **filled}
 
     @model_validator(mode="after")
@@ -138,12 +162,19 @@ class Study(Section):
         _require_member(self.statistics.baseline, known, "statistics.baseline", "method of runs.methods")
         for predictor in self.imputation.predictors:
             _require_member(predictor, self.variables, "imputation.predictors", "variable")
-        _require(
-            self.pretrain.warmup_epochs < self.pretrain.epochs,
-            f"pretrain.warmup_epochs: {self.pretrain.warmup_epochs:g} leaves nothing of {self.pretrain.epochs} epochs",
-        )
+        for section in SECTIONS:
+            settings: TrainingSettings = getattr(self, section)
+            warmup, epochs = settings.warmup_epochs, settings.epochs
+            _require(warmup < epochs, f"{section}.warmup_epochs: {warmup:g} leaves nothing of {epochs} epochs")
         for name in self.runs.backbones:
             self._check_views(name)
+            for method in self.methods:
+                needed = method.starts_from_imagenet and self.backbones[name].imagenet is None
+                _require(
+                    not needed,
+                    f"backbones.{name}.imagenet: not set, and runs.methods has {method.id}; give "
+                    "{weights: <safetensors file>}, or {weights: timm} to let timm download them",
+                )
         return self
 
     def _check_views(self, backbone: str) -> None:
@@ -151,9 +182,11 @@ class Study(Section):
         options, architecture = self.backbones[backbone].options, self.backbones[backbone].architecture
         named = re.search(r"_patch(\d+)", architecture)
         patch = int(options.get("patch_size", named[1] if named else 1))
-        views = self.pretrain.views
-        sides = {"pretrain.views.random_size": views.random_size, "linear.views.crop": self.linear.views.crop}
-        for key, side in {**sides, "pretrain.views.focal_size": views.focal_size}.items():
+        sides = {"linear.views.crop": self.linear.views.crop, "supervised.views.crop": self.supervised.views.crop}
+        for section, views in (("pretrain", self.pretrain.views), ("dino", self.dino.views), ("mae", self.mae.views)):
+            sides[f"{section}.views.random_size"] = views.random_size
+            sides[f"{section}.views.focal_size"] = views.focal_size
+        for key, side in sides.items():
             _require(side % patch == 0, f"{key}: {side} is not a multiple of {backbone}'s patch size {patch}")
 
     @property
@@ -174,6 +207,11 @@ class Study(Section):
             for method in self.methods
             for seed in self.runs.seeds
         )
+
+    def training(self, method: Method) -> TrainingSettings:
+        """The settings that a method's training takes."""
+        settings: TrainingSettings = getattr(self, section_of(method))
+        return settings
 
     def columns(self, feature_set: str) -> tuple[str, ...]:
         """Encoded columns of a feature set, in order."""
@@ -207,6 +245,8 @@ def check_data(study: Study) -> None:
         use = "MedFuse's patient list; without the lists choose cohort.split: official"
         _require_path(study.data.medfuse_validate, "data.medfuse_validate", use)
         _require_path(study.data.medfuse_test, "data.medfuse_test", use)
+    if study.cohort.split == "file":
+        _require_path(study.data.split_file, "data.split_file", "your table of patients or images and their splits")
 
 
 def _overridden(preset: dict[str, Any], overrides: Any) -> Any:

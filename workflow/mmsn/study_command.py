@@ -12,6 +12,7 @@ from mmsn.errors import UserError
 from mmsn.files import write_text
 from mmsn.presets import PRESETS, ROWS
 from mmsn.study import Study, load_study
+from mmsn.training.settings import SECTIONS
 
 app = typer.Typer(help="The study: its resolved settings, its presets, its schema.", no_args_is_help=True)
 
@@ -68,9 +69,9 @@ def resolved_yaml(study: Study) -> str:
 def schema_text() -> str:
     """JSON schema of config.yaml; what a preset fills in is not required."""
     whole = Study.model_json_schema()
-    for section in ("PretrainSettings", "ImputationSettings"):
+    for section in ("ImputationSettings", *(settings.__name__ for settings in SECTIONS.values())):
         whole["$defs"][section].pop("required", None)
-    whole["required"] = [key for key in whole["required"] if key not in ("pretrain", "imputation")]
+    whole["required"] = [key for key in whole["required"] if key not in ("imputation", *SECTIONS)]
     return json.dumps(whole, indent=2)
 
 

@@ -4,17 +4,26 @@ from typing import Final
 
 from mmsn.methods import Method
 
-_TITLES: Final = {"random-init": "Random initialisation", "msn": "MSN", "msn+g": "MSN + g (no EHR)"}
-_PUBLISHED: Final = {"msn": "MSN", "msn+ehr": "MSN+EHR"}
+_NAMES: Final = {
+    "random-init": "Random initialisation",
+    "imagenet": "ImageNet",
+    "supervised": "Supervised",
+    "supervised-imagenet": "Supervised from ImageNet",
+    "msn": "MSN",
+    "dino": "DINO",
+    "mae": "MAE",
+}
+_PUBLISHED: Final = {"imagenet": "ImageNet", "msn": "MSN", "msn+ehr": "MSN+EHR", "dino": "DINO", "mae": "MAE"}
 
 
 def title(method: Method) -> str:
     """Name in tables and figures."""
+    name = _NAMES[method.family]
     if method.feature_set is None:
-        return _TITLES[method.kind]
-    return f"MSN + {method.feature_set}" + (f" ({method.control})" if method.control else "")
+        return f"{name} + g (no EHR)" if method.has_fusion else name
+    return f"{name} + {method.feature_set}" + (f" ({method.control})" if method.control else "")
 
 
 def published(method: Method) -> str | None:
-    """The `pretraining` value of the same row in the published tables, None where the paper has none."""
+    """The `pretraining` value of the same row in the published linear tables, None where the paper has none."""
     return None if method.control else _PUBLISHED.get(method.kind)

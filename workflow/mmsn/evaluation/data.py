@@ -1,6 +1,8 @@
 """Labelled images of the three splits, with their pixels' positions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +50,24 @@ def load_split(images: Path, store: PixelStore, split: str) -> LabelledImages:
         targets=targets.astype(np.float32),
         positions=positions[positions >= 0],
     )
+
+
+def check_disjoint(splits: Mapping[str, LabelledImages], source: Path) -> None:
+    """Stop when two splits, as they will be used, share a patient or an image.
+
+    Args:
+        splits: split -> its images.
+        source: the table they come from, named in errors.
+
+    Raises:
+        UserError: with a patient whom two splits share.
+    """
+    for (first, ones), (second, others) in combinations(splits.items(), 2):
+        patients = np.intersect1d(ones.subject_ids, others.subject_ids)
+        if len(patients):
+            raise UserError(
+                f"{source}: {len(patients):,} patients are in {first} and in {second}, such as subject_id"
+                f" {patients[0]}; put every image of a patient in one split"
+            )
+        if shared := len(np.intersect1d(ones.positions, others.positions)):
+            raise UserError(f"{source}: {shared:,} images are in {first} and in {second}; build the cohort again")

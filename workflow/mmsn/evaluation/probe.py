@@ -6,20 +6,13 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmsn.checkpoint import Checkpoint, Tensors, module_tensors, optimizer_tensors, restore_optimizer
 from mmsn.evaluation.settings import LinearSettings, ProbeRun
+from mmsn.models.supervised import masked_bce
 from mmsn.randomness import derived_seed
 
 _COUNTED: Final = ("best_auroc", "best_epoch", "epochs", "stopped", "reference", "waited")
-
-
-def masked_bce(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross entropy of `[B, L]` logits, mean over the targets that are not NaN."""
-    known = ~targets.isnan()
-    loss = F.binary_cross_entropy_with_logits(logits, targets.nan_to_num(), reduction="none")
-    return (loss * known).sum() / known.sum().clamp_min(1)
 
 
 @dataclass

@@ -8,13 +8,14 @@ from pathlib import Path
 import torch
 
 from mmsn.devices import pick_device
-from mmsn.encoder_file import load_encoder
-from mmsn.evaluation.data import load_split
+from mmsn.encoder_file import load_encoder, split_of_encoder
+from mmsn.evaluation.data import check_disjoint, load_split
 from mmsn.evaluation.linear import LinearEvaluation
 from mmsn.evaluation.settings import LinearSettings
 from mmsn.evaluation.tables import predictions_table, runs_table
-from mmsn.files import read_table, write_table
+from mmsn.files import write_table
 from mmsn.images.store import PixelStore
+from mmsn.lineage import ENCODER_DIGEST, Split, check_same_split
 from mmsn.provenance import code_digest, content_digest
 
 
@@ -35,12 +36,15 @@ def run_linear(files: LinearFiles, settings_json: str, seed: int, title: str, th
     torch.set_num_threads(threads)
     settings = LinearSettings.model_validate_json(settings_json)
     where = pick_device(device)
+    encoder = load_encoder(files.encoder)
+    check_same_split(files.images, files.encoder, split_of_encoder(files.encoder), "pretrain it again")
     store = PixelStore(files.store)
     if where.type == "cuda":
         store.load(where)
     splits = {name: load_split(files.images, store, name) for name in ("train", "validate", "test")}
+    check_disjoint(splits, files.images)
     evaluation = LinearEvaluation(
-        load_encoder(files.encoder),
+        encoder,
         store,
         splits,
         settings,
@@ -51,18 +55,10 @@ def run_linear(files: LinearFiles, settings_json: str, seed: int, title: str, th
         _fingerprint(files, settings, seed),
     )
     result = evaluation.run()
-    metadata = {
-        "mmsn.encoder_digest": content_digest([files.encoder]),
-        "mmsn.split_sha256": _split_hash(files.images),
-    }
+    metadata = {ENCODER_DIGEST: content_digest([files.encoder])} | Split.of_file(files.images).metadata
     write_table(files.predictions, predictions_table(splits["test"], result.test_scores), metadata)
-    write_table(files.runs, runs_table(result))
+    write_table(files.runs, runs_table(result), metadata)
     files.checkpoint.unlink(missing_ok=True)
-
-
-def _split_hash(images: Path) -> str:
-    metadata = read_table(images, ["split"]).schema.metadata or {}
-    return metadata.get(b"mmsn.split_sha256", b"").decode()
 
 
 def _fingerprint(files: LinearFiles, settings: LinearSettings, seed: int) -> str:

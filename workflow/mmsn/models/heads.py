@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 
-def projection_head(width: int, hidden: int) -> nn.Sequential:
-    """h: `[B, D]` -> `[B, D]`, three linear layers D-hidden-hidden-D, BatchNorm and GELU after the first two.
+def projection_head(width: int, hidden: int, out: int) -> nn.Sequential:
+    """h: `[B, width]` -> `[B, out]`, layers width-hidden-hidden-out, BatchNorm and GELU after the first two.
 
     Linear layers before a BatchNorm have no bias (lightly 1.4.21, `MSNProjectionHead`).
     """
@@ -16,14 +16,15 @@ def projection_head(width: int, hidden: int) -> nn.Sequential:
         nn.Linear(hidden, hidden, bias=False),
         nn.BatchNorm1d(hidden),
         nn.GELU(),
-        nn.Linear(hidden, width),
+        nn.Linear(hidden, out),
     )
 
 
 class EhrFusion(nn.Module):
     """g(class token (+) v_ehr) with v_ehr = f_ehr(x), both linear, no activation (paper, methods; released code).
 
-    With no EHR columns there is no f_ehr: g is a plain linear layer on the class token, the control `msn+g`.
+    With no EHR columns there is no f_ehr: g is a plain linear layer on the class token, the controls `msn+g`, `dino+g`,
+    `mae+g`.
     """
 
     def __init__(self, width: int, ehr_columns: int, ehr_width: int) -> None:

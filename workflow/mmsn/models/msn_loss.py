@@ -15,7 +15,8 @@ class MsnLoss:
     loss: Tensor
     cross_entropy: Tensor
     mean_entropy_loss: Tensor
-    """log K minus the entropy of the mean anchor prediction, which is maximised; 0 when prototypes are used evenly."""
+    """log K minus the entropy of the mean anchor prediction, which is maximised; 0 when prototypes are used evenly.
+    With a prior, the divergence from it."""
     target_entropy: Tensor
     anchor_entropy: Tensor
     used_prototypes: Tensor
@@ -30,6 +31,8 @@ def msn_loss(
     target_sharpening: float = 0.25,
     sinkhorn_iterations: int = 3,
     mean_entropy_weight: float = 1.0,
+    prior: Tensor | None = None,
+    past_targets: Tensor | None = None,
 ) -> MsnLoss:
     """Cross entropy of anchor views to sharpened targets, plus mean-entropy maximisation; in float32.
 
@@ -41,6 +44,8 @@ def msn_loss(
         target_sharpening: T; target probabilities are raised to 1/T.
         sinkhorn_iterations: rounds of Sinkhorn normalisation of the targets.
         mean_entropy_weight: lambda.
+        prior: `[K]`, what the mean anchor prediction is drawn to (PMSN); uniform when None (MSN).
+        past_targets: `[Q, D]`, targets of earlier batches, which Sinkhorn sees beside this batch's.
 
     Raises:
         ValueError: when the anchors are not a whole number of views of the targets.
@@ -49,18 +54,36 @@ def msn_loss(
         raise ValueError(f"{len(anchors)} anchors are not a whole number of views of {len(targets)} targets")
     anchors, targets, prototypes = (F.normalize(x.float(), dim=1) for x in (anchors, targets, prototypes))
     log_anchor = F.log_softmax(anchors @ prototypes.T / temperature, dim=1)
-    target = target_probabilities(targets, prototypes, temperature, target_sharpening, sinkhorn_iterations)
+    seen = targets if past_targets is None else torch.cat([targets, F.normalize(past_targets.float(), dim=1)])
+    target = target_probabilities(seen, prototypes, temperature, target_sharpening, sinkhorn_iterations)[: len(targets)]
     views = len(anchors) // len(targets)
     cross_entropy = -(target.repeat(views, 1) * log_anchor).sum(dim=1).mean()
-    mean_entropy_loss = math.log(len(prototypes)) - entropy(log_anchor.exp().mean(dim=0))
+    mean_entropy_loss = prior_divergence(log_anchor.exp().mean(dim=0), prior)
     return MsnLoss(
         loss=cross_entropy + mean_entropy_weight * mean_entropy_loss,
         cross_entropy=cross_entropy.detach(),
         mean_entropy_loss=mean_entropy_loss.detach(),
         target_entropy=entropy(target).mean(),
         anchor_entropy=entropy(log_anchor.detach().exp()).mean(),
-        used_prototypes=torch.bincount(target.argmax(dim=1), minlength=len(prototypes)).gt(0).sum(),
+        used_prototypes=used(target),
     )
+
+
+def prior_divergence(mean_prediction: Tensor, prior: Tensor | None) -> Tensor:
+    """How far the mean anchor prediction `[K]` is from what it is drawn to; 0 when it is there.
+
+    Without a prior, log K minus its entropy (MSN). With one, KL(prior || mean prediction), the direction that lightly
+    1.4.21's `PMSNLoss` takes.
+    """
+    if prior is None:
+        return math.log(len(mean_prediction)) - entropy(mean_prediction)
+    return F.kl_div(mean_prediction.log(), prior, reduction="sum")
+
+
+def power_law(prototypes: int, exponent: float) -> Tensor:
+    """PMSN's prior `[K]`: p_k proportional to k^-exponent, k from 1 (Assran et al. 2023)."""
+    mass = torch.arange(1, prototypes + 1, dtype=torch.float32) ** -exponent
+    return mass / mass.sum()
 
 
 @torch.no_grad()
@@ -91,6 +114,12 @@ def sinkhorn(probabilities: Tensor, iterations: int) -> Tensor:
         mass = mass / mass.sum(dim=1, keepdim=True) / prototypes
         mass = mass / mass.sum(dim=0, keepdim=True) / images
     return (mass * images).T
+
+
+def used(probabilities: Tensor) -> Tensor:
+    """How many columns of `[B, K]` are the most probable one of at least one row; without waiting for the GPU."""
+    first = probabilities.argmax(dim=1)
+    return torch.zeros(probabilities.shape[1], device=first.device).index_fill_(0, first, 1.0).sum()
 
 
 def entropy(probabilities: Tensor) -> Tensor:

@@ -11,20 +11,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def create_encoder(architecture: str, options: Mapping[str, Any]) -> VisionTransformer:
+def create_encoder(architecture: str, options: Mapping[str, Any], pretrained: bool = False) -> VisionTransformer:
     """A timm vision transformer without a classification head, weights drawn from torch's global generator.
 
     Args:
         architecture: timm model name, for example `vit_small_patch16_224`.
         options: further arguments of `timm.create_model`, for example `{"num_heads": 6}`.
+        pretrained: let timm load its published weights, from its cache or the network.
 
     Raises:
         ValueError: when timm does not know the name, or the model is not a plain ViT with one class token.
     """
     try:
-        encoder = timm.create_model(architecture, pretrained=False, num_classes=0, **options)
+        known = timm.create_model(architecture, pretrained=False, num_classes=0, **options)
     except RuntimeError as error:
         raise ValueError(f"timm has no model {architecture!r}: {error}") from None
+    encoder = timm.create_model(architecture, pretrained=True, num_classes=0, **options) if pretrained else known
     if not isinstance(encoder, VisionTransformer) or encoder.num_prefix_tokens != 1 or encoder.pos_embed is None:
         raise ValueError(f"{architecture} is not a plain vision transformer with one class token")
     return encoder

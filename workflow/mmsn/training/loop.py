@@ -2,7 +2,7 @@
 
 import math
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
+from torch.nn.parallel import DistributedDataParallel
 
 from mmsn.checkpoint import (
     load_checkpoint,
@@ -20,21 +21,17 @@ from mmsn.checkpoint import (
 )
 from mmsn.console import logger, progress
 from mmsn.errors import StoppedBySignal, UserError
-from mmsn.images.views import normalise, resize
-from mmsn.models.msn import MaskedSiameseNetwork
-from mmsn.models.msn_loss import MsnLoss
-from mmsn.models.vit import class_embedding
 from mmsn.randomness import generator
 from mmsn.signals import StopRequest
 from mmsn.training.data import PretrainData
-from mmsn.training.method import MsnStep
-from mmsn.training.monitor import collapse_warning, feature_spread, rankme
+from mmsn.training.distributed import World
+from mmsn.training.health import FiniteCheck
+from mmsn.training.journal import Journal
+from mmsn.training.monitor import collapse_warning, monitored
 from mmsn.training.optimizer import create_optimizer
 from mmsn.training.schedule import learning_rate, stops_early, target_momentum
-from mmsn.training.settings import PretrainSettings
-
-WATCHED = ("loss", "cross_entropy", "mean_entropy_loss", "target_entropy", "anchor_entropy", "used_prototypes")
-_MONITORED_IMAGES = 256
+from mmsn.training.settings import FollowingSettings, TrainingSettings
+from mmsn.training.steps.base import Batch, PretrainingStep, Watched
 
 
 @dataclass
@@ -65,36 +62,44 @@ class Pretraining:
     """One pretraining run.
 
     Args:
-        model: on its device.
-        data: images and EHR.
+        step: the method, on its device.
+        data: images, EHR, labels.
         settings: of the run.
         seed: every random draw is addressed by it.
         checkpoint: where the run saves itself, and takes itself up again.
         description: what the progress bar says.
+        world: the processes that train it together.
+        journal: where TensorBoard finds the curves.
     """
 
     def __init__(
         self,
-        model: MaskedSiameseNetwork,
+        step: PretrainingStep,
         data: PretrainData,
-        settings: PretrainSettings,
+        settings: TrainingSettings,
         seed: int,
         checkpoint: CheckpointPolicy,
         description: str,
+        world: World | None = None,
+        journal: Journal | None = None,
     ) -> None:
         if len(data) < settings.batch_size:
             raise UserError(
                 f"pretrain.batch_size: {settings.batch_size} is more than the {len(data)} pretraining images; lower it"
             )
-        self.model, self.data, self.settings, self.seed = model, data, settings, seed
+        self.step, self.data, self.settings, self.seed = step, data, settings, seed
         self.checkpoint, self.description = checkpoint, description
-        self.device = model.prototypes.device
-        self.step_of = MsnStep(model, settings)
-        self.optimizer = create_optimizer(model, settings, self.device)
+        self.world, self.journal = world or World(), journal or Journal(None)
+        self.device = step.device
+        self.share = self.world.share(settings.batch_size)
+        self.optimizer = create_optimizer(step, settings, self.device)
         on_gpu = self.device.type == "cuda"
         self.scaler = GradScaler(self.device.type, enabled=on_gpu and settings.precision == "fp16")
         self.steps_per_epoch = len(data) // settings.batch_size
         self.standing = self._taken_up()
+        self.network = self._distributed()
+        self.finite = FiniteCheck(data, settings, seed, checkpoint.path, description)
+        self._sums: Watched = {}
         self._stop = StopRequest()
         self._saved_at = time.monotonic()
 
@@ -108,95 +113,118 @@ class Pretraining:
         with self._stop:
             while self.standing.epoch < self.settings.epochs and not self._converged():
                 self._run_epoch()
+        self.journal.close()
         return self.standing.history
 
     def _run_epoch(self) -> None:
         standing, settings = self.standing, self.settings
-        batches = self.data.batches(settings.batch_size, self.seed, standing.epoch, standing.step)
+        batches = self.data.batches(self.share, self.seed, standing.epoch, standing.step)
         label = f"{self.description}: epoch {standing.epoch + 1} of {settings.epochs}"
-        self.model.train()
+        self._sums = {name: self._scalar(value) for name, value in standing.sums.items()}
+        self.step.train()
         start = time.monotonic()  # reading the batch counts too
-        for pixels, ehr in progress(batches, label, self.steps_per_epoch - standing.step):
-            self._optimise(pixels.to(self.device), None if ehr is None else ehr.to(self.device))
+        for batch in progress(batches, label, self.steps_per_epoch - standing.step):
+            self._optimise(batch.to(self.device))
             standing.step += 1
             standing.seconds += time.monotonic() - start
             self._save_if_due()
             start = time.monotonic()
         self._close_epoch()
 
-    def _optimise(self, pixels: Tensor, ehr: Tensor | None) -> None:
+    def _optimise(self, batch: Batch) -> None:
+        """One optimiser step. Nothing here waits for the GPU but `finite`, and that for the step before."""
         epoch, step = self.standing.epoch, self.standing.step
-        self.model.update_target(target_momentum(self.settings, epoch, step, self.steps_per_epoch))
+        if isinstance(self.settings, FollowingSettings):
+            self.step.follow(target_momentum(self.settings, epoch, step, self.steps_per_epoch))
         rate = learning_rate(self.settings, epoch, step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        draws = generator(self.device, self.seed, "views", epoch, step)
-        with self._autocast():
-            result = self.step_of.loss(pixels, ehr, draws)
-        self._check_finite(result)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(result.loss).backward()
-        norm = self._clipped_norm()
+        parts = batch.split(self.settings.accumulate)
+        for number, part in enumerate(parts):
+            last = number == len(parts) - 1
+            with self._synchronised(last):
+                self._count(self._backward(part, number, len(parts)), 1 / len(parts))
+        self.scaler.unscale_(self.optimizer)
+        self.step.after_backward(epoch)
+        self._count_gradient(self._clipped_norm())
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self._count(result, norm)
 
-    def _clipped_norm(self) -> float:
+    def _backward(self, batch: Batch, part: int, parts: int) -> Watched:
+        epoch, step = self.standing.epoch, self.standing.step
+        address = (epoch, step) if parts == 1 else (epoch, step, part)
+        draws = generator(self.device, self.seed, "views", *address)
+        with self._autocast():
+            result: Watched = self.network(batch, draws, epoch)
+        self.finite.watch(result["loss"], epoch, step)
+        self.scaler.scale(result["loss"] / parts).backward()
+        return result
+
+    def _clipped_norm(self) -> Tensor:
         """Norm of the gradient before clipping."""
-        self.scaler.unscale_(self.optimizer)
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        gradients = [p.grad for p in self.step.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self.settings.clip_gradient > 0:
-            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.settings.clip_gradient, norm)
-        return float(norm)
+            torch.nn.utils.clip_grads_with_norm_(self.step.parameters(), self.settings.clip_gradient, norm)
+        return norm
 
-    def _count(self, result: MsnLoss, gradient_norm: float) -> None:
-        sums = self.standing.sums
-        values = {name: float(getattr(result, name).detach()) for name in WATCHED}
-        finite = math.isfinite(gradient_norm)  # under fp16 an overflow is skipped by the gradient scaler, and counted
-        values |= {"gradient_norm": gradient_norm if finite else 0.0, "skipped_steps": float(not finite)}
+    def _count_gradient(self, norm: Tensor) -> None:
+        # under fp16 an overflow is skipped by the gradient scaler, and counted
+        finite = norm.isfinite()
+        self._count({"gradient_norm": norm.where(finite, 0.0), "skipped_steps": (~finite).float()}, 1.0)
+
+    def _count(self, values: Watched, weight: float) -> None:
+        """Add to the epoch's sums, which stay on the device until a checkpoint or the epoch's end needs them."""
         for name, value in values.items():
-            sums[name] = sums.get(name, 0.0) + value
-
-    def _check_finite(self, result: MsnLoss) -> None:
-        if not torch.isfinite(result.loss):
-            raise UserError(
-                f"{self.description}: the loss is {float(result.loss.detach())} at epoch {self.standing.epoch + 1}, "
-                f"step {self.standing.step + 1}; lower pretrain.learning_rate, or set pretrain.precision: fp32"
-            )
+            before = self._sums.get(name)
+            added = value.detach().double() * weight
+            self._sums[name] = added if before is None else before + added
 
     def _close_epoch(self) -> None:
         standing = self.standing
+        self.finite.settle()
+        self._settle_sums()
         means = {name: total / self.steps_per_epoch for name, total in standing.sums.items()}
         means["skipped_steps"] *= self.steps_per_epoch
-        spread = self._monitored()
         row = {
             "epoch": standing.epoch + 1,
             "step": (standing.epoch + 1) * self.steps_per_epoch,
             **means,
-            **spread,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            **monitored(self.step.kept_encoder, self.data.store, self.data.positions, self.device),
+            "learning_rate": learning_rate(
+                self.settings, standing.epoch, self.steps_per_epoch - 1, self.steps_per_epoch
+            ),
             "images_per_second": self.steps_per_epoch * self.settings.batch_size / max(standing.seconds, 1e-9),
         }
         standing.history.append(row)
-        logger.info(
-            "%s: epoch %d of %d, loss %.4f, target entropy %.3f, %.0f prototypes used, RankMe %.1f, %.0f images/s",
-            *(self.description, standing.epoch + 1, self.settings.epochs, row["loss"], row["target_entropy"]),
-            *(row["used_prototypes"], row["rankme"], row["images_per_second"]),
-        )
-        width = self.model.encoder.embed_dim
-        if warning := collapse_warning(self.settings, row["used_prototypes"], row["rankme"], width):
-            logger.warning("warning: %s", warning)
+        self.journal.epoch(row)
+        self._report(row)
         standing.epoch, standing.step, standing.sums, standing.seconds = standing.epoch + 1, 0, {}, 0.0
         self._save()
 
-    @torch.no_grad()
-    def _monitored(self) -> dict[str, float]:
-        """RankMe and feature spread of the target encoder on the first images of the data."""
-        pixels = self.data.store.batch(self.data.positions[:_MONITORED_IMAGES]).to(self.device)
-        views = normalise(resize(pixels, self.settings.views.random_size))
-        features = class_embedding(self.model.target_encoder, views)
-        return {"rankme": rankme(features), "feature_spread": feature_spread(features)}
+    def _settle_sums(self) -> None:
+        """Bring the epoch's sums home, the mean over the processes: one wait for all of them."""
+        names = sorted(self._sums)
+        values = self.world.mean(torch.stack([self._sums[name] for name in names])).tolist() if names else []
+        self.standing.sums = dict(zip(names, values, strict=True))
+
+    def _report(self, row: dict[str, float]) -> None:
+        shown = [
+            f"{title} {row[name]:{spec}}"
+            for name, title, spec in (
+                ("loss", "loss", ".4f"),
+                ("target_entropy", "target entropy", ".3f"),
+                ("used_prototypes", "prototypes used", ".0f"),
+                ("rankme", "RankMe", ".1f"),
+                ("images_per_second", "images/s", ".0f"),
+            )
+            if name in row
+        ]
+        logger.info("%s: epoch %d of %d: %s", self.description, row["epoch"], self.settings.epochs, ", ".join(shown))
+        width = self.step.kept_encoder.embed_dim
+        if warning := collapse_warning(self.settings, row.get("used_prototypes"), row["rankme"], width):
+            logger.warning("warning: %s", warning)
 
     def _converged(self) -> bool:
         warmup = math.ceil(self.settings.warmup_epochs)  # patience starts after it
@@ -206,18 +234,34 @@ class Pretraining:
             logger.info("%s: stopped early after epoch %d", self.description, self.standing.epoch)
         return stops
 
+    def _distributed(self) -> torch.nn.Module:
+        if self.world.size == 1:
+            return self.step
+        # Every process computes on the whole batch behind the encoder, so buffers are equal without being sent.
+        return DistributedDataParallel(self.step, broadcast_buffers=False)
+
+    def _synchronised(self, last: bool) -> AbstractContextManager[None]:
+        """Gradients travel between processes with the last part of a step only."""
+        if last or not isinstance(self.network, DistributedDataParallel):
+            return nullcontext()
+        waits: AbstractContextManager[None] = self.network.no_sync()
+        return waits
+
     def _autocast(self) -> AbstractContextManager[None]:
         reduced = self.device.type == "cuda" and self.settings.precision != "fp32"
         kind = torch.bfloat16 if self.settings.precision == "bf16" else torch.float16
         context: AbstractContextManager[None] = torch.autocast(self.device.type, kind, enabled=reduced)
         return context
 
+    def _scalar(self, value: float) -> Tensor:
+        return torch.tensor(value, dtype=torch.float64, device=self.device)
+
     def _taken_up(self) -> Standing:
         """The saved standing, with model and optimiser as they were; a fresh one when nothing was saved."""
         saved = load_checkpoint(self.checkpoint.path, self.checkpoint.fingerprint)
         if saved is None:
             return Standing()
-        self.model.load_state_dict(saved.part("model."))
+        self.step.load_state_dict(saved.part("model."))
         restore_optimizer(self.optimizer, saved.part("optimizer."))
         standing = Standing(**saved.state)
         if standing.scaler:
@@ -226,14 +270,22 @@ class Pretraining:
         return standing
 
     def _save_if_due(self) -> None:
-        if self._stop.made:
-            self._save()
+        if self.world.any(self._stop.made, self.device):
+            self._settle_and_save()
             raise StoppedBySignal(self.description)
-        if time.monotonic() - self._saved_at >= self.checkpoint.seconds_between:
-            self._save()
+        due = time.monotonic() - self._saved_at >= self.checkpoint.seconds_between
+        if self.world.any(due, self.device):
+            self._settle_and_save()
+
+    def _settle_and_save(self) -> None:
+        self.finite.settle()
+        self._settle_sums()
+        self._save()
 
     def _save(self) -> None:
-        self.standing.scaler = dict(self.scaler.state_dict())
-        tensors = module_tensors(self.model, "model.") | optimizer_tensors(self.optimizer, "optimizer.")
-        save_checkpoint(self.checkpoint.path, self.checkpoint.fingerprint, tensors, asdict(self.standing))
         self._saved_at = time.monotonic()
+        if not self.world.leads:
+            return
+        self.standing.scaler = dict(self.scaler.state_dict())
+        tensors = module_tensors(self.step, "model.") | optimizer_tensors(self.optimizer, "optimizer.")
+        save_checkpoint(self.checkpoint.path, self.checkpoint.fingerprint, tensors, asdict(self.standing))

@@ -1,9 +1,45 @@
 """What shows a collapse while it happens: RankMe, feature spread, and a warning that says what to change."""
 
+import resource
+import sys
+from typing import Final
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from mmsn.training.settings import PretrainSettings
+from mmsn.images.store import PixelStore
+from mmsn.images.views import normalise, resize
+from mmsn.models.vit import class_embedding
+from mmsn.training.settings import DinoSettings, PretrainSettings, TrainingSettings
+
+MONITORED_IMAGES: Final = 256
+"""How many of the run's first images RankMe and feature spread are taken on."""
+
+
+@torch.no_grad()
+def monitored(
+    encoder: VisionTransformer, store: PixelStore, positions: NDArray[np.int64], device: torch.device
+) -> dict[str, float]:
+    """RankMe and feature spread of an encoder on the first images of the data, and the memory in use so far."""
+    pixels = store.batch(positions[:MONITORED_IMAGES]).to(device)
+    side = encoder.patch_embed.img_size
+    features = class_embedding(encoder, normalise(resize(pixels, side[0] if side else pixels.shape[-1])))
+    return {
+        "rankme": rankme(features),
+        "feature_spread": feature_spread(features),
+        "peak_memory_gb": peak_memory_gb(device),
+    }
+
+
+def peak_memory_gb(device: torch.device) -> float:
+    """Largest memory used so far in GB (1e9 bytes): of the GPU by torch, of the process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on a Mac, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def rankme(features: Tensor, epsilon: float = 1e-7) -> float:
@@ -18,17 +54,34 @@ def feature_spread(features: Tensor) -> float:
     return float(torch.nn.functional.normalize(features.double(), dim=1).std(dim=0).mean())
 
 
-def collapse_warning(settings: PretrainSettings, used_prototypes: float, rank: float, width: int) -> str | None:
-    """A sentence for the log when the target gives nearly one answer for all images, else None."""
+def collapse_warning(settings: TrainingSettings, used: float | None, rank: float, width: int) -> str | None:
+    """A sentence for the log when the encoder gives nearly one answer for all images, else None; says what to change.
+
+    Args:
+        settings: of the run.
+        used: prototypes (MSN) or outputs (DINO) in use, None for methods without.
+        rank: RankMe of the kept encoder.
+        width: its width D.
+    """
     if rank < min(4.0, width / 8):
         return (
-            f"the target encoder's features have an effective rank of {rank:.1f} of {width}: a collapse is likely; "
-            "lower pretrain.learning_rate, or raise pretrain.mean_entropy_weight or pretrain.ema_momentum"
+            f"the encoder's features have an effective rank of {rank:.1f} of {width}: a collapse is likely; "
+            f"{_remedy(settings)}"
         )
+    if used is None or not isinstance(settings, PretrainSettings):
+        return None
     possible = min(settings.prototypes, settings.batch_size)
-    if used_prototypes < 0.05 * possible:
+    if used < 0.05 * possible:
         return (
-            f"only {used_prototypes:.0f} of {possible} prototypes are used: lower pretrain.prototypes, "
+            f"only {used:.0f} of {possible} prototypes are used: lower pretrain.prototypes, "
             "or set pretrain.trainable_prototypes: true"
         )
     return None
+
+
+def _remedy(settings: TrainingSettings) -> str:
+    if isinstance(settings, PretrainSettings):
+        return "lower pretrain.learning_rate, or raise pretrain.mean_entropy_weight or pretrain.ema_momentum"
+    if isinstance(settings, DinoSettings):
+        return "lower dino.learning_rate or dino.teacher_temperature, or raise dino.ema_momentum"
+    return "lower the section's learning_rate, or train for longer"

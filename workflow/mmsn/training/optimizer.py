@@ -3,13 +3,13 @@
 import torch
 from torch import nn
 
-from mmsn.training.settings import PretrainSettings
+from mmsn.training.settings import TrainingSettings
 
 
-def create_optimizer(model: nn.Module, settings: PretrainSettings, device: torch.device) -> torch.optim.AdamW:
+def create_optimizer(model: nn.Module, settings: TrainingSettings, device: torch.device) -> torch.optim.AdamW:
     """AdamW on every parameter that requires a gradient (fused kernels on a GPU).
 
-    With `decay_exclusions`, biases, norms, positions, class token and prototypes do not decay, as in
+    With `decay_exclusions`, biases, norms, positions, class and mask token and prototypes do not decay, as in
     facebookresearch/msn (`src/helper.py`, `init_opt`).
     """
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -24,5 +24,5 @@ def create_optimizer(model: nn.Module, settings: PretrainSettings, device: torch
 
 
 def _never_decays(name: str, parameter: nn.Parameter) -> bool:
-    special = ("cls_token", "pos_embed", "prototypes")
+    special = ("cls_token", "mask_token", "pos_embed", "positions", "prototypes")
     return parameter.ndim == 1 or any(name.endswith(ending) for ending in special)

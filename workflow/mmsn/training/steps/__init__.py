@@ -1,0 +1,1 @@
+"""What one step of each pretraining method is: its views, its masks, its loss."""
