@@ -169,3 +169,29 @@ def test_encoders_load_into_timm_itself(tmp_path, encoder):
     ours = class_embedding(load_encoder(path).eval(), images)
     timms = timm_model(BACKBONE.architecture, num_classes=0, checkpoint_path=str(path), **SMALL).eval()
     torch.testing.assert_close(ours, timms(images))
+
+
+@pytest.mark.parametrize("width", [48, 96])
+def test_the_released_initialisation_has_torchvisions_scales(width):
+    from torchvision.models.vision_transformer import VisionTransformer
+
+    from mmsn.models.vit import initialise_as_torchvision
+
+    torch.manual_seed(0)
+    theirs = VisionTransformer(32, 8, 2, 2, width, 4 * width)
+    ours = create_encoder("vit_tiny_patch16_224", {**SMALL, "embed_dim": width})
+    initialise_as_torchvision(ours)
+    block, other = ours.blocks[1], theirs.encoder.layers[1]
+    pairs = {
+        "qkv": (block.attn.qkv.weight, other.self_attention.in_proj_weight),
+        "attention out": (block.attn.proj.weight, other.self_attention.out_proj.weight),
+        "fc1": (block.mlp.fc1.weight, other.mlp[0].weight),
+        "fc2": (block.mlp.fc2.weight, other.mlp[3].weight),
+        "patches": (ours.patch_embed.proj.weight, theirs.conv_proj.weight),
+        "positions": (ours.pos_embed, theirs.encoder.pos_embedding),
+    }
+    for name, (mine, reference) in pairs.items():
+        assert mine.std().item() == pytest.approx(reference.std().item(), rel=0.06), name
+        assert mine.abs().max().item() == pytest.approx(reference.abs().max().item(), rel=0.3), name
+    assert (ours.cls_token == 0).all()
+    assert (block.attn.qkv.bias == 0).all()

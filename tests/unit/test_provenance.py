@@ -52,7 +52,10 @@ def test_a_touched_file_changes_nothing(package):
 
 
 def test_the_digest_of_pretraining_reaches_the_loss_the_views_and_the_masks():
-    closure = {str(path.relative_to(provenance.PACKAGE)) for path in provenance._closure("training.command", "training.steps.msn")}
+    closure = {
+        str(path.relative_to(provenance.PACKAGE))
+        for path in provenance._closure("training.command", "training.steps.msn")
+    }
     assert {"models/msn_loss.py", "images/views.py", "images/masks.py", "training/loop.py"} <= closure
     assert not {"models/dino.py", "models/mae.py", "models/supervised.py"} & closure  # another method's code
     elsewhere = ("reporting", "statistics", "cohort", "ehr", "synthetic")

@@ -37,7 +37,7 @@ def test_the_full_study_is_thirteen_sets_and_controls_on_two_backbones(config):
     plain = [method for method in study.methods if method.kind == "msn+ehr" and method.control is None]
     assert len(plain) == 13
     assert {run.backbone for run in study.grid} == {"vit-small", "vit-tiny"}
-    assert len(study.grid) == 2 * (1 + 13 + 3)
+    assert len(study.grid) == 2 * (3 + 13 + 4)  # MSN, DINO, MAE; feature sets; controls
     assert len({run.path for run in study.grid}) == len(study.grid)
 
 
@@ -73,7 +73,7 @@ def test_feature_sets_have_the_papers_dimensions(config, feature_set, dimension)
         ({"runs": {"backbones": ["vit-tiny"], "methods": ["msn+ehr(nope)"]}}, r"'nope' is not a known feature set"),
         ({"runs": {"backbones": ["resnet"], "methods": ["msn"]}}, r"'resnet' is not a known backbone"),
         ({"speed": 3}, r"speed: unknown key; .*allowed here: name, note, preset"),
-        ({"cohort": {"split": "mine"}}, r"cohort\.split: 'mine' is not allowed: .*'medfuse', 'official', 'random' or 'file'"),
+        ({"cohort": {"split": "mine"}}, r"cohort\.split: 'mine' is not allowed: .*'official', 'random' or 'file'"),
         ({"runs": {"backbones": ["vit-tiny"], "methods": ["msn"], "seeds": [0, 0]}}, r"runs\.seeds: .* repeats a seed"),
         ({"statistics": {"baseline": "msnn"}}, r"'msnn' is not a known method of runs\.methods"),
         ({"imputation": {"predictors": ["nope"]}}, r"imputation\.predictors: 'nope' is not a known variable"),
@@ -116,6 +116,7 @@ def test_the_presets_differ_where_the_specification_says():
         "imputation.fit_on",
         "pretrain.rows",
         "pretrain.class_token_aware",
+        "pretrain.initialisation",
         "pretrain.separate_projection",
         "pretrain.prototypes",
         "pretrain.trainable_prototypes",

@@ -15,6 +15,7 @@ ROWS: Final[dict[str, tuple[Any, Any, Any]]] = {
     "imputation.model": ("regressor", "regressor", "classifier"),
     "imputation.fit_on": ("all", "all", "train"),
     "pretrain.rows": ("all", "train", "train"),
+    "pretrain.initialisation": ("torchvision", "torchvision", "timm"),
     "pretrain.views": ({}, {}, {}),  # ViewSettings' own defaults: equal in all three
     "pretrain.mask_ratio": (0.15, 0.15, 0.15),
     "pretrain.mask_random": (True, True, True),

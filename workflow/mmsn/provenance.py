@@ -17,7 +17,19 @@ DATA: Final = ("*.sql", "*.csv", "templates/*.j2")  # what a package carries bes
 # Modules through which nothing scientific passes: their values arrive as tracked parameters, or they only talk.
 PLUMBING: Final = frozenset(
     {
-        *("card", "cli", "console", "errors", "files", "health", "journal", "provenance", "settings", "signals"),
+        *(
+            "card",
+            "cli",
+            "console",
+            "errors",
+            "files",
+            "health",
+            "journal",
+            "lineage",
+            "provenance",
+            "settings",
+            "signals",
+        ),
         *("study", "titles"),
     }
 )

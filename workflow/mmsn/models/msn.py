@@ -12,7 +12,7 @@ from mmsn.models.gathering import whole_batch, whole_views
 from mmsn.models.heads import EhrFusion, projection_head
 from mmsn.models.moving_average import move_towards
 from mmsn.models.msn_loss import MsnLoss, msn_loss, power_law
-from mmsn.models.vit import encode_tokens
+from mmsn.models.vit import class_embedding, encode_tokens
 
 Embedding = Literal["class", "class+mean"]
 
@@ -108,9 +108,9 @@ class MaskedSiameseNetwork(nn.Module):
 
     def embed(self, encoder: VisionTransformer, images: Tensor, keep: Tensor | None = None) -> Tensor:
         """What g and h receive: `[B, D]`, or `[B, 2D]` with the mean patch token beside the class token."""
-        tokens = encode_tokens(encoder, images, keep)
         if self.options.embedding == "class":
-            return tokens[:, 0]
+            return class_embedding(encoder, images, keep)
+        tokens = encode_tokens(encoder, images, keep)
         return torch.cat([tokens[:, 0], tokens[:, 1:].mean(dim=1)], dim=1)
 
     def _project(self, embedded: list[Tensor], ehr: Tensor | None) -> Tensor:

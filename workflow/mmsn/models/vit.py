@@ -10,6 +10,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsn.models.blocks import Blocks
+
 
 def create_encoder(architecture: str, options: Mapping[str, Any], pretrained: bool = False) -> VisionTransformer:
     """A timm vision transformer without a classification head, weights drawn from torch's global generator.
@@ -29,13 +31,44 @@ def create_encoder(architecture: str, options: Mapping[str, Any], pretrained: bo
     encoder = timm.create_model(architecture, pretrained=True, num_classes=0, **options) if pretrained else known
     if not isinstance(encoder, VisionTransformer) or encoder.num_prefix_tokens != 1 or encoder.pos_embed is None:
         raise ValueError(f"{architecture} is not a plain vision transformer with one class token")
+    encoder.blocks = Blocks(*encoder.blocks)
     return encoder
+
+
+@torch.no_grad()
+def initialise_as_torchvision(encoder: VisionTransformer) -> None:
+    """Draw an encoder's weights as torchvision's VisionTransformer does, from torch's global generator.
+
+    That is what the released code starts from (lightly 1.4.21, `MAEBackbone`): at D = 192 its weights are two and a
+    half times as large as timm's.
+    """
+    convolution = encoder.patch_embed.proj
+    assert isinstance(convolution, nn.Conv2d)
+    nn.init.trunc_normal_(convolution.weight, std=math.sqrt(1 / convolution.weight[0].numel()))
+    for name, layer in encoder.blocks.named_modules():
+        if isinstance(layer, nn.Linear):
+            _initialise_linear(layer, name)
+    assert encoder.pos_embed is not None  # create_encoder made sure of both
+    assert encoder.cls_token is not None
+    nn.init.normal_(encoder.pos_embed, std=0.02)
+    nn.init.zeros_(encoder.cls_token)
+    if convolution.bias is not None:
+        nn.init.zeros_(convolution.bias)
+
+
+def _initialise_linear(layer: nn.Linear, name: str) -> None:
+    if name.endswith("attn.proj"):
+        nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5))  # nn.Linear's own
+    else:
+        nn.init.xavier_uniform_(layer.weight)
+    if "mlp" in name:
+        nn.init.normal_(layer.bias, std=1e-6)
+    else:
+        nn.init.zeros_(layer.bias)
 
 
 def encode_tokens(encoder: VisionTransformer, images: Tensor, keep: Tensor | None = None) -> Tensor:
     """Tokens after the final norm.
-
-    Patches that are not kept are dropped before the patch embedding, so they cost nothing.
 
     Args:
         encoder: a model of `create_encoder`.
@@ -44,6 +77,19 @@ def encode_tokens(encoder: VisionTransformer, images: Tensor, keep: Tensor | Non
 
     Returns:
         `[B, K, D]`, or `[B, N + 1, D]` when all are kept.
+    """
+    return encoder.norm(encoder.blocks(embed_tokens(encoder, images, keep)))
+
+
+def class_embedding(encoder: VisionTransformer, images: Tensor, keep: Tensor | None = None) -> Tensor:
+    """The class token of `encode_tokens`, `[B, D]`, without what only the patches' tokens would need."""
+    return encoder.norm(encoder.blocks(embed_tokens(encoder, images, keep), class_only=True))
+
+
+def embed_tokens(encoder: VisionTransformer, images: Tensor, keep: Tensor | None = None) -> Tensor:
+    """Tokens before the first block; arguments and shape as in `encode_tokens`.
+
+    Patches that are not kept are dropped before the patch embedding, so they cost nothing.
     """
     side = encoder.patch_embed.patch_size[0]
     grid = (images.shape[-2] // side, images.shape[-1] // side)
@@ -59,12 +105,7 @@ def encode_tokens(encoder: VisionTransformer, images: Tensor, keep: Tensor | Non
         embedded = embed_patches(encoder, kept) + positions[0, 1:][index[..., 0]]
     class_token = (encoder.cls_token + positions[:, :1]).expand(len(images), -1, -1)
     tokens = torch.cat([class_token, embedded], dim=1)
-    return encoder.norm(encoder.blocks(encoder.norm_pre(encoder.pos_drop(tokens))))
-
-
-def class_embedding(encoder: VisionTransformer, images: Tensor, keep: Tensor | None = None) -> Tensor:
-    """The class token after the final norm, `[B, D]`; arguments as in `encode_tokens`."""
-    return encode_tokens(encoder, images, keep)[:, 0]
+    return encoder.norm_pre(encoder.pos_drop(tokens))
 
 
 def patchify(images: Tensor, side: int) -> Tensor:

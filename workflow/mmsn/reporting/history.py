@@ -29,6 +29,9 @@ _PANELS: Final = {
 }
 """Columns of history.parquet that are drawn, and their titles. The second row shows a collapse: entropies or
 RankMe that fall towards 0, few prototypes in use."""
+_BOUND: Final = "entropy_bound"
+_BOUNDED: Final = ("target_entropy", "anchor_entropy")
+"""Panels with a grey line at the largest entropy there can be."""
 _ACROSS: Final = 4
 _PANEL_INCHES: Final = 1.5
 _LEGEND_LINE_INCHES: Final = 0.14
@@ -49,7 +52,7 @@ def history_frame(table: pa.Table, source: str) -> pd.DataFrame:
     Raises:
         UserError: no column `epoch`, no rows, or none of the columns to draw.
     """
-    names = [name for name in _PANELS if name in table.column_names]
+    names = [name for name in (*_PANELS, _BOUND) if name in table.column_names]
     if "epoch" not in table.column_names or not names or not table.num_rows:
         raise UserError(f"{source}: no rows, no column 'epoch', or none of {', '.join(_PANELS)}; pretrain again")
     rows: pd.DataFrame = table.select(["epoch", *names]).to_pandas()
@@ -93,6 +96,10 @@ def _draw_panel(axes: Axes, column: str, curves: Mapping[str, pd.DataFrame]) -> 
             known = values.dropna()
             marker = "." if len(known) == 1 else ""
             axes.plot(known.index, known, color=colour, linestyle=dash, linewidth=0.9, marker=marker, markersize=3)
+    if column in _BOUNDED:
+        for bound in sorted({float(own[_BOUND].iloc[0]) for own in curves.values() if _BOUND in own}):
+            if math.isfinite(bound):
+                axes.axhline(bound, color=COLOURS["grey"], linewidth=0.6, linestyle=(0, (2, 2)))
     axes.set_title(_PANELS[column])
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))

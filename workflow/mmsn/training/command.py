@@ -58,4 +58,5 @@ def pretrain(
 def _start_under_torchrun(processes: int) -> None:
     """Become torchrun, which starts this command once a process; signals reach it, and it passes them on."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    os.execv(sys.executable, [*torchrun, "--module", "mmsn", *sys.argv[1:]])
+    # after `--`, or torchrun takes our options for its own
+    os.execv(sys.executable, [*torchrun, "--module", "--", "mmsn", *sys.argv[1:]])

@@ -124,14 +124,14 @@ class Pretraining:
         self.step.train()
         start = time.monotonic()  # reading the batch counts too
         for batch in progress(batches, label, self.steps_per_epoch - standing.step):
-            self._optimise(batch.to(self.device))
+            self.optimise(batch.to(self.device))
             standing.step += 1
             standing.seconds += time.monotonic() - start
             self._save_if_due()
             start = time.monotonic()
         self._close_epoch()
 
-    def _optimise(self, batch: Batch) -> None:
+    def optimise(self, batch: Batch) -> None:
         """One optimiser step. Nothing here waits for the GPU but `finite`, and that for the step before."""
         epoch, step = self.standing.epoch, self.standing.step
         if isinstance(self.settings, FollowingSettings):
@@ -191,6 +191,7 @@ class Pretraining:
             "epoch": standing.epoch + 1,
             "step": (standing.epoch + 1) * self.steps_per_epoch,
             **means,
+            **({"entropy_bound": math.log(self.step.answers)} if self.step.answers else {}),
             **monitored(self.step.kept_encoder, self.data.store, self.data.positions, self.device),
             "learning_rate": learning_rate(
                 self.settings, standing.epoch, self.steps_per_epoch - 1, self.steps_per_epoch

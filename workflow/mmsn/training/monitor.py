@@ -18,6 +18,9 @@ from mmsn.training.settings import DinoSettings, PretrainSettings, TrainingSetti
 MONITORED_IMAGES: Final = 256
 """How many of the run's first images RankMe and feature spread are taken on."""
 
+FEWEST_DIRECTIONS: Final = 1.5
+"""RankMe below which features are one direction and noise. Encoders of phantoms that learnt well had 4 of 128."""
+
 
 @torch.no_grad()
 def monitored(
@@ -63,7 +66,7 @@ def collapse_warning(settings: TrainingSettings, used: float | None, rank: float
         rank: RankMe of the kept encoder.
         width: its width D.
     """
-    if rank < min(4.0, width / 8):
+    if rank < min(FEWEST_DIRECTIONS, width / 8):
         return (
             f"the encoder's features have an effective rank of {rank:.1f} of {width}: a collapse is likely; "
             f"{_remedy(settings)}"

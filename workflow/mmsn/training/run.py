@@ -39,6 +39,7 @@ HISTORY_SCHEMA = pa.schema(
         ("mean_entropy_loss", pa.float64()),
         ("target_entropy", pa.float64()),
         ("anchor_entropy", pa.float64()),
+        ("entropy_bound", pa.float64()),  # log of the number of prototypes or outputs
         ("used_prototypes", pa.float64()),
         ("gradient_norm", pa.float64()),
         ("skipped_steps", pa.float64()),

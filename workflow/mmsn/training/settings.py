@@ -44,6 +44,9 @@ class TrainingSettings(Section):
 
     rows: Literal["train", "all"]
     """`train`: images of the training split. `all`: as released, validation and test images included."""
+    initialisation: Literal["timm", "torchvision"]
+    """How an encoder's first weights are drawn. `torchvision`: as released (lightly 1.4.21 builds on torchvision's
+    ViT), with scales of fan-in and fan-out. `timm`: truncated normal of standard deviation .02."""
     ehr_width: Count
     """Width of v_ehr = Linear(n, width), concatenated to the class token before g = Linear(D + width, D)."""
     batch_size: Count

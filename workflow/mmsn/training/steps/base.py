@@ -64,6 +64,11 @@ class PretrainingStep(nn.Module, ABC):
         return self.encoder
 
     @property
+    def answers(self) -> int | None:
+        """How many prototypes or outputs an image is given a distribution over; its entropy is at most their log."""
+        return None
+
+    @property
     def device(self) -> torch.device:
         """Where the network is."""
         return next(self.parameters()).device

@@ -10,7 +10,7 @@ from mmsn.encoder_file import load_weights
 from mmsn.errors import UserError
 from mmsn.methods import Method
 from mmsn.models.heads import EhrFusion
-from mmsn.models.vit import create_encoder
+from mmsn.models.vit import create_encoder, initialise_as_torchvision
 from mmsn.randomness import derived_seed
 from mmsn.training.settings import BackboneSettings, PretrainSettings, TrainingSettings
 from mmsn.training.steps.base import PretrainingStep
@@ -24,7 +24,7 @@ def create_step(
     Raises:
         UserError: when ImageNet weights are asked for and not to be had.
     """
-    encoder = first_encoder(method, backbone, seed)
+    encoder = first_encoder(method, backbone, settings.initialisation, seed)
     torch.manual_seed(derived_seed(seed, "fusion"))
     fusion = _fusion(method, encoder.embed_dim, settings, ehr_columns)
     torch.manual_seed(derived_seed(seed, "heads"))
@@ -33,7 +33,7 @@ def create_step(
     return step
 
 
-def first_encoder(method: Method, backbone: BackboneSettings, seed: int) -> VisionTransformer:
+def first_encoder(method: Method, backbone: BackboneSettings, initialisation: str, seed: int) -> VisionTransformer:
     """The encoder that training starts from: drawn at random, or with ImageNet weights.
 
     Raises:
@@ -41,7 +41,10 @@ def first_encoder(method: Method, backbone: BackboneSettings, seed: int) -> Visi
     """
     torch.manual_seed(derived_seed(seed, "weights"))
     if not method.starts_from_imagenet:
-        return create_encoder(backbone.architecture, backbone.options)
+        encoder = create_encoder(backbone.architecture, backbone.options)
+        if initialisation == "torchvision":
+            initialise_as_torchvision(encoder)
+        return encoder
     built = as_built(method, backbone)
     source = backbone.imagenet.weights if backbone.imagenet else "timm"
     if source != "timm":

@@ -38,6 +38,11 @@ class DinoStep(PretrainingStep):
         """The teacher, or the student as released."""
         return self.network.target_encoder if self.settings.kept == "teacher" else self.network.encoder
 
+    @property
+    def answers(self) -> int:
+        """Outputs of the head."""
+        return self.settings.head_outputs
+
     def forward(self, batch: Batch, draws: torch.Generator, epoch: int) -> Watched:
         """Loss of a batch."""
         views = self.views(batch.pixels, draws, batch.share)

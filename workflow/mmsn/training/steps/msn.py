@@ -50,6 +50,11 @@ class MsnStep(PretrainingStep):
         """The target, as in the paper."""
         return self.network.target_encoder
 
+    @property
+    def answers(self) -> int:
+        """Prototypes."""
+        return self.settings.prototypes
+
     def forward(self, batch: Batch, draws: torch.Generator, epoch: int) -> Watched:
         """Loss of a batch."""
         views = self.views(batch.pixels, draws, batch.share, batch.partners)
