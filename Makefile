@@ -53,9 +53,12 @@ lint: .venv/installed
 bench: .venv/installed
 	@$(BIN)/python benchmarks/cohort_join.py
 	@$(BIN)/python benchmarks/imputation.py
+	@$(BIN)/python benchmarks/labevents.py
 	@$(BIN)/python benchmarks/bootstrap.py
 	@$(BIN)/python benchmarks/views.py
 	@$(BIN)/python benchmarks/decode.py
+	@$(BIN)/python benchmarks/store_memory.py
+	@$(BIN)/python benchmarks/null_simulation.py
 
 clean-demo:
 	@rm -rf $(DEMO) results/demo

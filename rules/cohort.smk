@@ -1,10 +1,24 @@
 # Raw tables -> one row an image.
-# NEEDS  MIMIC-IV patients, admissions, icustays; MIMIC-CXR-JPG metadata, labels, split (or MedFuse's lists)
-# MAKES  results/cohort/mimic-cxr/{images,exclusions}.parquet, flow.json
+# NEEDS  MIMIC-IV patients, admissions, icustays, tables that variables name; MIMIC-CXR-JPG metadata, labels and
+#        split (or MedFuse's lists, or yours)
+# MAKES  results/cohort/mimic-cxr/{images,rows,records,exclusions}.parquet, flow.json
 VARIABLE_SQL = {
     name: str(variable.sql or PACKAGE / "ehr" / "variables" / f"{name}.sql")
     for name, variable in STUDY.variables.items()
 }
+VARIABLE_TABLES = {name: variable.tables for name, variable in STUDY.variables.items() if variable.tables}
+
+# What the join reads, the same for its three tables. Where files lie is not tracked (functions of the inputs are not),
+# what they hold is.
+CONTENT = content_digest(RAW.paths)
+CONTENT_OF_COHORT = content_digest(RAW.loaded.values())  # without tables that only EHR variables read
+STATEMENTS = [sql_without_comments(Path(path).read_text()) for path in VARIABLE_SQL.values()]
+LISTS = " ".join(
+    f"--{name.replace('_', '-')} {quote(str(path))}"
+    for name in ("medfuse_validate", "medfuse_test", "split_file")
+    if (path := getattr(RAW, name))
+)
+FOLDERS = f"--mimic-iv {quote(str(STUDY.data.mimic_iv))} --mimic-cxr {quote(str(STUDY.data.mimic_cxr))} {LISTS}"
 
 
 rule cohort:
@@ -27,23 +41,80 @@ rule cohort:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         settings=as_json(STUDY.cohort),
-        # Where files lie is not tracked (functions of the inputs are not), what they hold is.
         names=list(VARIABLE_SQL),
         variables=lambda wildcards, input: as_json(VARIABLE_SQL),
-        lists=lambda wildcards, input: " ".join(
-            f"--medfuse-{name} {quote(str(path))}"
-            for name, path in (("validate", STUDY.data.medfuse_validate), ("test", STUDY.data.medfuse_test))
-            if path and STUDY.cohort.split == "medfuse"
-        ),
-        mimic_iv=lambda wildcards, input: STUDY.data.mimic_iv,
-        mimic_cxr=lambda wildcards, input: STUDY.data.mimic_cxr,
-        content=content_digest(RAW.paths),
-        statements=[sql_without_comments(Path(path).read_text()) for path in VARIABLE_SQL.values()],
+        variable_tables=as_json(VARIABLE_TABLES),
+        folders=lambda wildcards, input: FOLDERS,
+        content=CONTENT,
+        statements=STATEMENTS,
         code=code_digest("cohort.command"),
     message:
         "Joining MIMIC-IV and MIMIC-CXR tables into one row an image"
     shell:
-        "mmsn cohort build --mimic-iv {params.mimic_iv:q} --mimic-cxr {params.mimic_cxr:q} {params.lists} "
-        "--settings {params.settings:q} --variables {params.variables:q} "
-        "--output-images {output.images:q} --output-exclusions {output.exclusions:q} --output-flow {output.flow:q} "
-        "--threads {threads} --log {log:q}"
+        "mmsn cohort build {params.folders} --settings {params.settings:q} --variables {params.variables:q} "
+        "--variable-tables {params.variable_tables:q} --output-images {output.images:q} "
+        "--output-exclusions {output.exclusions:q} --output-flow {output.flow:q} --threads {threads} --log {log:q}"
+
+
+# The same join again, twice, for what does not look at labels, or at neither labels nor EHR. It takes seconds, and so
+# another policy for labels or another linkage does not retrain for weeks what sees the same images and records:
+# Snakemake re-runs everything below a job that runs, whatever comes out of it.
+rule cohort_rows:
+    input:
+        tables=[ancient(str(path)) for path in RAW.loaded.values()],
+    output:
+        rows=ensure(f"{R}/cohort/{DATASET}/rows.parquet", non_empty=True),
+    log:
+        f"{LOGS}/cohort/{DATASET}_rows.log",
+    benchmark:
+        f"{BENCHMARKS}/cohort/{DATASET}_rows.tsv"
+    conda:
+        "../envs/mmsn.yaml"
+    threads: 4
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        tracked_settings=cohort_settings("labels", "records"),
+        settings=lambda wildcards, input: as_json(STUDY.cohort),
+        folders=lambda wildcards, input: FOLDERS,
+        content=CONTENT_OF_COHORT,
+        code=code_digest("cohort.command"),
+    message:
+        "Listing the cohort's images and their splits"
+    shell:
+        "mmsn cohort build {params.folders} --settings {params.settings:q} --variables '{{}}' "
+        "--output-rows {output.rows:q} --threads {threads} --log {log:q}"
+
+
+rule cohort_records:
+    input:
+        tables=[ancient(str(path)) for path in RAW.paths],
+    output:
+        records=ensure(f"{R}/cohort/{DATASET}/records.parquet", non_empty=True),
+    log:
+        f"{LOGS}/cohort/{DATASET}_records.log",
+    benchmark:
+        f"{BENCHMARKS}/cohort/{DATASET}_records.tsv"
+    conda:
+        "../envs/mmsn.yaml"
+    threads: 4
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        tracked_settings=cohort_settings("labels"),
+        settings=lambda wildcards, input: as_json(STUDY.cohort),
+        names=list(VARIABLE_SQL),
+        variables=lambda wildcards, input: as_json(VARIABLE_SQL),
+        variable_tables=as_json(VARIABLE_TABLES),
+        folders=lambda wildcards, input: FOLDERS,
+        content=CONTENT,
+        statements=STATEMENTS,
+        code=code_digest("cohort.command"),
+    message:
+        "Collecting the EHR variables of the cohort's images"
+    shell:
+        "mmsn cohort build {params.folders} --settings {params.settings:q} --variables {params.variables:q} "
+        "--variable-tables {params.variable_tables:q} --output-records {output.records:q} --threads {threads} "
+        "--log {log:q}"

@@ -43,6 +43,8 @@ def validated(config):
             study.cohort,
             study.data.medfuse_validate,
             study.data.medfuse_test,
+            study.data.split_file,
+            {name: variable.tables for name, variable in study.variables.items()},
         )
         return study, tables, found_external(study)
     except UserError as error:
@@ -75,6 +77,22 @@ def as_json(value):
 def variables_json(names):
     """Some variables' encodings, in the order of `names`."""
     return as_json({name: STUDY.variables[name].model_dump(mode="json") for name in names})
+
+
+def cohort_settings(*without):
+    """The cohort's settings with those named at their defaults: what a table without labels, or EHR, depends on."""
+    labelling, linking = {"labels", "uncertain", "test_labels"}, {"linkage", "unlinked"}
+    reset = {"assert_published"}
+    if "labels" in without and not (STUDY.cohort.split == "random" and STUDY.cohort.split_stratify):
+        reset |= labelling  # a stratified split looks at the labels
+    if "records" in without:
+        reset |= linking
+    return as_json(STUDY.cohort.model_dump(mode="json", exclude=reset))
+
+
+def method_labels(wildcards):
+    """The table with the labels, for methods that are trained on them."""
+    return rules.cohort.output.images if method_from_id(wildcards.method).needs_labels else []
 
 
 def method_features(wildcards):

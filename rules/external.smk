@@ -1,10 +1,10 @@
 # CheXpert and NIH-14 tables -> one row an image, where their folders are named.
-# NEEDS  their CSV files and lists; results/cohort/mimic-cxr/images.parquet, to see that no test image was trained on
+# NEEDS  their CSV files and lists; results/cohort/mimic-cxr/rows.parquet, to see that no test image was trained on
 # MAKES  results/cohort/{chexpert,nih-14}/{images,exclusions}.parquet, flow.json
 rule external_cohort:
     input:
         tables=lambda wildcards: [ancient(str(path)) for path in EXTERNAL[wildcards.external][3]],
-        mimic=rules.cohort.output.images,
+        mimic=rules.cohort_rows.output.rows,
     output:
         images=ensure(f"{R}/cohort/{{external}}/images.parquet", non_empty=True),
         exclusions=f"{R}/cohort/{{external}}/exclusions.parquet",

@@ -1,9 +1,9 @@
 # EHR variables -> imputed -> one table a feature set.
-# NEEDS  results/cohort/mimic-cxr/images.parquet
+# NEEDS  results/cohort/mimic-cxr/records.parquet
 # MAKES  results/imputation/{variables.parquet,imputation.json}, results/features/<feature_set>.parquet
 rule impute:
     input:
-        images=rules.cohort.output.images,
+        records=rules.cohort_records.output.records,
     output:
         variables=ensure(f"{R}/imputation/variables.parquet", non_empty=True),
         report=f"{R}/imputation/imputation.json",
@@ -24,7 +24,7 @@ rule impute:
     message:
         "Imputing missing views and positions with a random forest"
     shell:
-        "mmsn ehr impute --images {input.images:q} --variables {params.variables:q} --settings {params.settings:q} "
+        "mmsn ehr impute --records {input.records:q} --variables {params.variables:q} --settings {params.settings:q} "
         "--output-variables {output.variables:q} --output-report {output.report:q} --threads {threads} --log {log:q}"
 
 

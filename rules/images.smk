@@ -1,9 +1,12 @@
 # Radiographs -> one packed uint8 array a shard, and an index.
-# NEEDS  results/cohort/mimic-cxr/images.parquet, the folder files/ of MIMIC-CXR-JPG
-# MAKES  results/images/mimic-cxr/<shard>.{npy,parquet}, index.parquet, quarantine.parquet
+# NEEDS  results/cohort/mimic-cxr/rows.parquet, the folder files/ of MIMIC-CXR-JPG (or of MIMIC-CXR, images.file_suffix)
+# MAKES  results/images/mimic-cxr/<shard>.{npy,parquet}, index.parquet, quarantine.parquet; and, declared nowhere
+#        because Snakemake deletes what is: <shard>.*.partial* of an interrupted shard, <shard>.*.kept (hard links, no
+#        space) from which a shard that runs again copies unchanged images. Snakemake does not look into 377,110 files:
+#        to have changed ones found, delete the shard's .parquet or --forcerun image_shard.
 rule image_shard:
     input:
-        images=rules.cohort.output.images,
+        rows=rules.cohort_rows.output.rows,
     output:
         array=f"{R}/images/{DATASET}/{{shard}}.npy",
         index=f"{R}/images/{DATASET}/{{shard}}.parquet",
@@ -25,16 +28,16 @@ rule image_shard:
     message:
         "Packing radiographs of patients {wildcards.shard}"
     shell:
-        "mmsn images shard --images {input.images:q} --root {params.root:q} --shard {wildcards.shard:q} "
+        "mmsn images shard --images {input.rows:q} --root {params.root:q} --shard {wildcards.shard:q} "
         "--settings {params.settings:q} --output-array {output.array:q} --output-index {output.index:q} "
         "--threads {threads} --log {log:q}"
 
 
 rule image_index:
     input:
-        images=rules.cohort.output.images,
+        rows=rules.cohort_rows.output.rows,
+        # Not the arrays: a shard's table has a digest of every row, and gigabytes need not be compared.
         shards=expand(rules.image_shard.output.index, shard=MIMIC_SHARDS),
-        arrays=expand(rules.image_shard.output.array, shard=MIMIC_SHARDS),
     output:
         index=ensure(f"{R}/images/{DATASET}/index.parquet", non_empty=True),
         quarantine=f"{R}/images/{DATASET}/quarantine.parquet",
@@ -55,5 +58,5 @@ rule image_index:
     message:
         "Indexing the packed radiographs"
     shell:
-        "mmsn images index {params.shards} --images {input.images:q} --settings {params.settings:q} "
+        "mmsn images index {params.shards} --images {input.rows:q} --settings {params.settings:q} "
         "--output-index {output.index:q} --output-quarantine {output.quarantine:q} --log {log:q}"

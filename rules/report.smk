@@ -23,7 +23,7 @@ FIGURES = expand(
     ],
     backbone=STUDY.runs.backbones,
     kind=["svg", "png"],
-)
+) + expand(f"{R}/figures/cohort_flow_{{dataset}}.{{kind}}", dataset=[DATASET, *EXTERNAL], kind=["svg", "png"])
 
 
 rule statistics:
@@ -224,3 +224,31 @@ rule history:
         "Drawing the training curves, {wildcards.backbone}"
     shell:
         "mmsn report history --runs {params.runs:q} --output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
+
+
+rule flow_diagram:
+    input:
+        flow=f"{R}/cohort/{{dataset}}/flow.json",
+    output:
+        svg=report(
+            f"{R}/figures/cohort_flow_{{dataset}}.svg",
+            caption="../workflow/report/flow_diagram.rst",
+            category="2 Cohort",
+            labels={"data": "{dataset}", "what": "flow diagram"},
+        ),
+        png=f"{R}/figures/cohort_flow_{{dataset}}.png",
+    log:
+        f"{LOGS}/figures/cohort_flow_{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/cohort_flow_{{dataset}}.tsv"
+    localrule: True
+    conda:
+        "../envs/mmsn.yaml"
+    params:
+        note=STUDY.note,
+        code=code_digest("reporting.command"),
+    message:
+        "Drawing the flow of {wildcards.dataset}"
+    shell:
+        "mmsn report flow-diagram --flow {input.flow:q} --dataset {wildcards.dataset:q} --data-note {params.note:q} "
+        "--output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"

@@ -53,15 +53,17 @@ c1        10000003    50000003  test
 # The headers as PhysioNet ships them; `race` is called `ethnicity` in MIMIC-IV 1.0.
 HEADERS = {
     "patients": "subject_id,gender,anchor_age,anchor_year,anchor_year_group,dod",
-    "admissions": "subject_id,hadm_id,admittime,dischtime,deathtime,admission_type,race,edregtime,hospital_expire_flag",
+    "admissions": "subject_id,hadm_id,admittime,dischtime,deathtime,admission_type,insurance,race,edregtime,hospital_expire_flag",
     "icustays": "subject_id,hadm_id,stay_id,first_careunit,last_careunit,intime,outtime,los",
     "metadata": "dicom_id,subject_id,study_id,PerformedProcedureStepDescription,ViewPosition,Rows,Columns,StudyDate,"
     "StudyTime,ProcedureCodeSequence_CodeMeaning,ViewCodeSequence_CodeMeaning,"
     "PatientOrientationCodeSequence_CodeMeaning",
     "labels": ",".join(("subject_id", "study_id", *LABELS)),
+    # Of MIMIC-CXR-JPG 2.1.0: no patient, and another name for Lung Opacity.
+    "test_labels": ",".join(("study_id", *LABELS)).replace("Lung Opacity", "Airspace Opacity"),
     "split": "dicom_id,study_id,subject_id,split",
 }
-SHORT = {"orientation": "PatientOrientationCodeSequence_CodeMeaning"}
+SHORT = {"orientation": "PatientOrientationCodeSequence_CodeMeaning", "airspace": "Airspace Opacity"}
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,8 @@ def build_in(
 
     Its EHR variables are `names` of ours, or the SQL `files` given.
     """
-    lists = {name: settings.pop(name) for name in ("medfuse_validate", "medfuse_test") if name in settings}
+    given = ("medfuse_validate", "medfuse_test", "split_file", "variable_tables")
+    lists = {name: settings.pop(name) for name in given if name in settings}
     chosen = CohortSettings(**({"split": "official"} | settings))
     tables = find_tables(folder / "mimic-iv", folder / "mimic-cxr", chosen, **lists)
     return build(tables, files or {name: VARIABLES / f"{name}.sql" for name in names}, chosen, threads=2)

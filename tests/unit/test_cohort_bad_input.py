@@ -17,7 +17,7 @@ def run(folder: Path, variables: dict[str, Path] | None = None, **settings: obje
     """Run the verb on the tables below `folder`: exit code, lines of the log, files written."""
     chosen = variables or {name: VARIABLES / f"{name}.sql" for name in SIX}
     results = folder / "results"
-    outputs = {"images": "images.parquet", "exclusions": "exclusions.parquet", "flow": "flow.json"}
+    outputs = {name: f"{name}.parquet" for name in ("images", "rows", "exclusions")} | {"flow": "flow.json"}
     arguments = ["build", "--mimic-iv", folder / "mimic-iv", "--mimic-cxr", folder / "mimic-cxr"]
     arguments += ["--variables", json.dumps({name: str(path) for name, path in chosen.items()})]
     arguments += ["--settings", json.dumps({"split": "official"} | settings), "--log", folder / "log.txt"]
@@ -40,10 +40,10 @@ def error_in(folder: Path, variables: dict[str, Path] | None = None, **settings:
     return lines[0]
 
 
-def test_good_tables_give_three_files_and_the_flow_in_the_log(tmp_path: Path) -> None:
+def test_good_tables_give_four_files_and_the_flow_in_the_log(tmp_path: Path) -> None:
     Mimic().write(tmp_path)
     code, lines, written = run(tmp_path)
-    assert (code, written) == (0, ["exclusions.parquet", "flow.json", "images.parquet"])
+    assert (code, written) == (0, ["exclusions.parquet", "flow.json", "images.parquet", "rows.parquet"])
     assert any(line.startswith("INFO images in the metadata") and line.split()[-3] == "3" for line in lines)
     assert lines[-1] == "INFO parts from the published cohort first at 'images in the metadata'"
 

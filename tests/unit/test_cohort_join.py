@@ -32,6 +32,15 @@ def test_one_row_an_image_in_the_written_schema(tmp_path: Path) -> None:
     assert cohort.exclusions.num_rows == 0
 
 
+def test_the_narrow_table_is_the_same_under_other_rules_of_labels_and_linkage(tmp_path: Path) -> None:
+    Mimic().write(tmp_path)
+    usual, other = build_in(tmp_path), build_in(tmp_path, uncertain="one", linkage="time", names=("sex",))
+    assert usual.rows.column_names == ["dicom_id", "subject_id", "study_id", "path", "split"]
+    assert usual.rows.equals(other.rows, check_metadata=True)
+    assert usual.rows.schema.metadata == usual.images.schema.metadata
+    assert usual.rows["dicom_id"].equals(usual.images["dicom_id"])
+
+
 def test_age_counts_years_from_the_anchor(tmp_path: Path) -> None:
     mimic = images_on("21500101  0.0", "21491231  0.0", "21600101  0.0")
     age = values(cohort_of(mimic, tmp_path), "age")

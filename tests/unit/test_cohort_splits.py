@@ -1,13 +1,25 @@
 """Patients, never images, are split; and a split that cannot be right stops the run."""
 
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
-from mmsn.cohort.build import SPLIT_HASH
+from mmsn.cohort.build import Cohort
 from mmsn.cohort.medfuse import read_patients
+from mmsn.cohort.split_file import read_split_file
 from mmsn.errors import UserError
+from mmsn.lineage import SPLIT_HASH
 from tests.unit.cohort_tables import Mimic, build_in, cohort_of, step, values, write_file
+
+FILES = {
+    "patients": "subject_id,split\n10000001,train\n10000002,validate\n10000003,test\n",
+    "images": "dicom_id,split\na1,train\nb1,validate\nc1,test\n",
+    "both": "note,subject_id,dicom_id,split\nx,10000001,a1,train\ny,10000002,b1,validate\nz,10000003,c1,test\n",
+    "val": "split,subject_id\ntrain,10000001\nval,10000002\ntest,10000003\n",
+    "valid": "split,subject_id\ntrain,10000001\nvalid,10000002\ntest,10000003\n",
+}
 
 
 def lists(folder: Path, validate: str, test: str) -> dict[str, Path]:
@@ -109,10 +121,95 @@ class TestRandom:
         split = list(values(build_in(tmp_path, split="random", split_fractions=(0.5, 0.2, 0.3)), "split").values())
         assert [split.count(name) for name in ("train", "validate", "test")] == [50, 20, 30]
 
+    def test_each_label_is_about_as_frequent_in_every_part_as_in_the_whole(self, tmp_path: Path) -> None:
+        studies = range(50000100, 50000500)
+        edema = set(studies[::9])
+        many_patients(400).plus(
+            labels="\n".join(f"{study}  .  {'1.0' if study in edema else '.'}" for study in studies)
+        ).write(tmp_path)
+
+        def shares(**settings: Any) -> list[float]:
+            rows = build_in(tmp_path, split="random", split_seed=1, **settings).images.to_pandas()
+            return [float(rows[rows.split == split].Edema.mean()) for split in ("validate", "test")]
+
+        whole = (len(edema) + 1) / 403
+        assert shares() == pytest.approx([whole, whole], abs=0.5 / 40)
+        assert shares(split_stratify=False) != pytest.approx([whole, whole], abs=0.5 / 40)
+
     def test_a_share_too_small_for_the_patients_stops_the_run(self, tmp_path: Path) -> None:
         Mimic().write(tmp_path)
         with pytest.raises(UserError, match=r"split 'test' is empty after joining: split_fractions \(0.8, 0.1, 0.1\)"):
             build_in(tmp_path, split="random", split_fractions=(0.8, 0.1, 0.1))
+
+
+class TestFile:
+    """A split of the user's own."""
+
+    @pytest.mark.parametrize("text", list(FILES.values()), ids=list(FILES))
+    def test_patients_or_images_may_be_listed_in_csv_or_parquet(self, tmp_path: Path, text: str) -> None:
+        Mimic().write(tmp_path)
+        write_file(tmp_path / "mine.csv", text)
+        pd.read_csv(tmp_path / "mine.csv").to_parquet(tmp_path / "mine.parquet")
+        for name in ("mine.csv", "mine.parquet"):
+            cohort = build_in(tmp_path, split="file", split_file=tmp_path / name)
+            assert values(cohort, "split") == {"a1": "train", "b1": "validate", "c1": "test"}
+
+    def test_rows_without_an_image_are_counted(self, tmp_path: Path) -> None:
+        cohort = self.built(tmp_path, FILES["patients"] + "10000077,test\n")
+        assert step(cohort, "split file: patients") == 4
+        assert step(cohort, "split file: patients that the metadata lack") == 1
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (
+                FILES["patients"].replace("10000002", "10000002.0"),
+                r"row 3, column subject_id: '10000002.0' must be a sub",
+            ),
+            (
+                FILES["patients"].replace("validate", "training"),
+                r"row 3, column split: 'training' must be train, valid",
+            ),
+            (FILES["patients"].replace("10000002", ""), r"row 3, column subject_id: blank must be a subject_id"),
+            (FILES["patients"] + "10000077,val\n", r"'validate' \(row 3\) and 'val' \(row 5\) stand for one split"),
+            ("subject,split\n10000001,train\n", r"columns subject, split; a split needs the columns subject_id and"),
+            ("subject_id,split\n", r"has no row"),
+            ("", r"cannot be read as a table"),
+        ],
+    )
+    def test_a_cell_or_column_that_cannot_be_is_named(self, tmp_path: Path, text: str, message: str) -> None:
+        write_file(tmp_path / "mine.csv", text)
+        with pytest.raises(UserError, match=rf"mine\.csv.*{message}"):
+            read_split_file(tmp_path / "mine.csv")
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (FILES["patients"].replace("10000003,test\n", ""), r"no row for 1 of the patients with images, such as"),
+            (FILES["patients"] + "10000001,test\n", r"row 5, column split: subject_id 10000001 is in test and train"),
+            ("subject_id,split\n1,train\n2,validate\n3,test\n", r"no row for 3 of the .* compared as integers"),
+        ],
+    )
+    def test_every_patient_needs_one_split(self, tmp_path: Path, text: str, message: str) -> None:
+        with pytest.raises(UserError, match=rf"mine\.csv: .*{message}"):
+            self.built(tmp_path, text)
+
+    def test_a_patient_whose_images_are_in_two_splits_stops_the_run(self, tmp_path: Path) -> None:
+        Mimic().plus(metadata="a2  10000001  50000001  PA  21500302  90000.5  Erect").write(tmp_path)
+        write_file(tmp_path / "mine.csv", FILES["images"] + "a2,test\n")
+        with pytest.raises(UserError, match=r"mine.csv: row 5, column split: subject_id 10000001 is in test and train"):
+            build_in(tmp_path, split="file", split_file=tmp_path / "mine.csv")
+
+    def test_without_its_table_the_split_says_what_to_give(self, tmp_path: Path) -> None:
+        Mimic().write(tmp_path)
+        with pytest.raises(UserError, match=r"'file' needs data.split_file.*columns subject_id and split"):
+            build_in(tmp_path, split="file")
+
+    @staticmethod
+    def built(folder: Path, text: str) -> Cohort:
+        Mimic().write(folder)
+        write_file(folder / "mine.csv", text)
+        return build_in(folder, split="file", split_file=folder / "mine.csv")
 
 
 def test_the_split_hash_follows_the_split_and_nothing_else(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -139,16 +140,65 @@ def test_the_order_of_rows_matters_to_the_day_rules_admissions_only(
     folder = tmp_path_factory.mktemp("ordered")
     mimic.write(folder)
     ordered = build_in(folder, linkage=linkage)
-    shuffle = random.Random(seed).shuffle
-    for path in sorted(folder.glob("**/*.csv")):
-        if path.name != "admissions.csv" or linkage == "time":
-            header, *rows = path.read_text().splitlines()
-            shuffle(rows)
-            path.write_text("\n".join([header, *rows, ""]))
+    shuffle_rows(folder, seed, but="admissions.csv" if linkage == "day" else "")
     shuffled = build_in(folder, linkage=linkage)
     assert shuffled.images.equals(ordered.images, check_metadata=True)
     assert shuffled.exclusions.equals(ordered.exclusions)
+    # What the `day` rule would find is reported under `time` too, and depends on the order of admissions there.
+    by_day = [cohort.flow.pop("linkage") for cohort in (ordered, shuffled)]
     assert shuffled.flow == ordered.flow
+    assert by_day[0]["rules"]["time"] == by_day[1]["rules"]["time"]
+    assert linkage == "time" or by_day[0] == by_day[1]
+
+
+@thorough
+@given(mimic=worlds(), seed=st.integers(0, 99))
+def test_under_the_day_rule_another_order_of_admissions_changes_only_what_the_flow_says_it_may(
+    tmp_path_factory: pytest.TempPathFactory, mimic: Mimic, seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("admissions")
+    mimic.write(folder)
+    ordered = build_in(folder)
+    shuffle_rows(folder, seed)
+    shuffled = build_in(folder)
+    assert shuffled.images.drop_columns("mort").equals(ordered.images.drop_columns("mort"), check_metadata=True)
+    before, after = values(ordered, "mort"), values(shuffled, "mort")
+    changed = sum(before[dicom] != after[dicom] for dicom in before)
+    assert changed <= ordered.flow["linkage"]["rules"]["day"]["mortality decided by the order of the file"]
+    at_the_time = [cohort.flow["linkage"]["rules"]["time"] for cohort in (ordered, shuffled)]
+    assert at_the_time[0] == at_the_time[1]
+
+
+@thorough
+@given(mimic=worlds(), unlinked=st.sampled_from(["zero", "unknown"]))
+def test_the_images_that_a_rule_is_said_to_move_are_those_that_the_other_rule_gives_another_flag(
+    tmp_path_factory: pytest.TempPathFactory, mimic: Mimic, unlinked: str
+) -> None:
+    folder = tmp_path_factory.mktemp("moved")
+    # Every image stays in the cohort: the flow counts those that leave as well.
+    mimic.but("patients", "10000003  ", "10000004    F       50          2150\n10000003  ").write(folder)
+    day, time = (build_in(folder, linkage=linkage, unlinked=unlinked) for linkage in ("day", "time"))
+    assert day.flow["linkage"] == time.flow["linkage"]
+    for name in ("mort", "icu"):
+        before, after = values(day, name), values(time, name)
+        moved = Counter(
+            f"{name}: {before[dicom] or 'unknown'} to {after[dicom] or 'unknown'}"
+            for dicom in before
+            if before[dicom] != after[dicom]
+        )
+        said = {change: images for change, images in day.flow["linkage"]["moved"].items() if change.startswith(name)}
+        assert said.pop(f"{name}: moved") == moved.total()
+        assert {change: images for change, images in said.items() if images} == moved
+
+
+def shuffle_rows(folder: Path, seed: int, but: str = "") -> None:
+    """Put the rows of every table below `folder` in another order, except those of the file `but`."""
+    shuffle = random.Random(seed).shuffle
+    for path in sorted(folder.glob("**/*.csv")):
+        if path.name != but:
+            header, *rows = path.read_text().splitlines()
+            shuffle(rows)
+            path.write_text("\n".join([header, *rows, ""]))
 
 
 # --- the genuine demo tables ---------------------------------------------------------------------------------------

@@ -107,8 +107,8 @@ def test_rows_outside_the_training_split_do_not_teach_the_corrected_imputer():
 
 def test_an_unknown_value_that_may_not_be_imputed_stops_the_run():
     table = pa.table({"dicom_id": ["a", "b"], "split": ["train"] * 2, "age": [50.0, None]})
-    with pytest.raises(UserError, match=r"variables\.age: 1 of 2 values are unknown and impute is false"):
-        impute_table(table, {"age": AGE.model_copy(update={"impute": False})}, RELEASED, 1)
+    with pytest.raises(UserError, match=r"variables\.age: 1 of 2 values are unknown and missing is error"):
+        impute_table(table, {"age": AGE.model_copy(update={"missing": "error"})}, RELEASED, 1)
 
 
 def test_a_variable_that_is_never_known_stays_unknown_and_only_its_feature_sets_fail():

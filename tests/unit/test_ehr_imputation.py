@@ -167,8 +167,9 @@ def test_the_true_value_of_a_hidden_cell_changes_nothing(chosen):
         np.testing.assert_array_equal(first.seen[0][1][name], second.seen[0][1][name])
 
 
-def test_the_confusion_table_adds_up_to_the_hidden_cells_and_its_diagonal_to_the_accuracy():
-    _, report = impute_table(films(), {"view": VIEW, "pos": POS}, CORRECTED, 1)
+@pytest.mark.parametrize("chosen", [RELEASED, CORRECTED])
+def test_the_confusion_table_adds_up_to_the_hidden_cells_and_its_diagonal_to_the_accuracy(chosen):
+    _, report = impute_table(films(), {"view": VIEW, "pos": POS}, chosen, 1)
     for name, variable in (("view", VIEW), ("pos", POS)):
         row = report["variables"][name]
         table = row["hidden_confusion"]
@@ -176,11 +177,14 @@ def test_the_confusion_table_adds_up_to_the_hidden_cells_and_its_diagonal_to_the
         assert sum(sum(counts.values()) for counts in table.values()) == row["hidden_cells"]["hidden"]
         right = sum(table[value][value] for value in variable.values)
         assert right / row["hidden_cells"]["hidden"] == pytest.approx(row["hidden_cells"]["accuracy"], abs=1e-4)
+        commonest = max(variable.values, key=lambda value: films()[name].to_pylist().count(value))
+        floor = sum(table[commonest].values()) / row["hidden_cells"]["hidden"]
+        assert floor == pytest.approx(row["hidden_cells"]["accuracy_of_mode"], abs=1e-4)
 
 
 def test_a_scarcer_ehr_hides_known_cells_and_counts_them_apart():
     scarce = RELEASED.model_copy(update={"hide_share": 0.4})
-    variables = {"view": VIEW, "pos": POS, "age": AGE.model_copy(update={"impute": False})}
+    variables = {"view": VIEW, "pos": POS, "age": AGE.model_copy(update={"missing": "error"})}
     images = films().append_column("age", pa.array(np.arange(170.0)))
     completed, report = impute_table(images, variables, scarce, 1)
     again, _ = impute_table(images, variables, scarce, 1)

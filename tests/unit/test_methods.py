@@ -65,14 +65,14 @@ def test_every_method_goes_on_where_it_was_stopped(store, tmp_path, text):
     expected = _pretraining(store, tmp_path / "a", text)
     expected.run()
     stopped = _pretraining(store, tmp_path / "b", text)
-    original = stopped._optimise
+    original = stopped.optimise
 
     def stop_at(batch):
         original(batch)
         if (stopped.standing.epoch, stopped.standing.step) == (1, 2):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    stopped._optimise = stop_at
+    stopped.optimise = stop_at
     with pytest.raises(StoppedBySignal):
         stopped.run()
     again = _pretraining(store, tmp_path / "b", text)

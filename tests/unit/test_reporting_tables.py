@@ -239,7 +239,7 @@ def test_the_cohort_is_shown_beside_the_published_counts(tmp_path: Path) -> None
     text = (tmp_path / "table.md").read_text()
     assert "| images in the metadata | 377,111 | 377,110 | **+1** |" in text
     assert "| the cohort: train | 5 |  |  |" in text
-    assert "differs from the published one: images in the metadata." in text
+    assert "1 of 1 counts differ from the published ones, first 'images in the metadata': 377,111 here" in text
     assert "| sex | 4 | 1 | F 3, M 1 |" in text
 
 

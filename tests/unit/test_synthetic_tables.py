@@ -156,7 +156,7 @@ def test_full_size_tables_hit_the_published_counts_exactly() -> None:
     assert shapes.images[known].sum() == 376_221
     assert shapes.images[known & hospital.patients.male[studies.patient]].sum() == published.MALE_IMAGES
     assert shapes.images[known & studies.died_day].sum() == published.DIED_IMAGES
-    assert shapes.images[known & ~studies.icu_day].sum() == 297_921
+    assert shapes.images[~studies.icu_day].sum() == 297_921
     assert images.position_missing[known[images.study]].sum() == published.POSITION_MISSING
     for name, count in published.VIEWS.items():
         assert (images.recorded_view == name).sum() == count
@@ -164,9 +164,23 @@ def test_full_size_tables_hit_the_published_counts_exactly() -> None:
     strange = ~np.isin(images.recorded_view, ["", *published.VIEWS])
     assert (strange.sum(), strange[known[images.study]].sum()) == (21, 20)
     assert (studies.age.min(), studies.age.max()) == (16, 100)
+    kept = known[images.study] & ~strange
+    assert len(np.unique(studies.patient[images.study[kept]])) == 65_152
     assert hospital.patients.known.sum() == 299_712
     assert hospital.encounters.admitted.sum() == 431_231
     assert hospital.stays.icu.sum() == 73_181
+
+
+def test_an_icu_stay_covers_days_of_its_own_encounter_alone() -> None:
+    """Or images would lie in stays that the exact count has not seen."""
+    settings = SynthSettings(patients=20_000, tables_only=True)
+    hospital = draw_hospital(np.random.default_rng(0), settings, 115_000)
+    studies, stays, owner = hospital.studies, hospital.stays, hospital.encounters.patient
+    day = pd.Series(studies.time // 86_400, name="day")
+    of_patients = pd.DataFrame({"patient": owner, "first": stays.icu_in // 86_400, "last": stays.icu_out // 86_400})
+    joined = pd.DataFrame({"study": day.index, "patient": studies.patient, "day": day}).merge(of_patients[stays.icu])
+    covered = joined[joined.day.between(joined["first"], joined["last"])].study
+    assert set(covered) == set(np.flatnonzero(studies.icu_day))
 
 
 def test_tables_only_has_its_number_of_rows_and_no_image(tables: Path) -> None:

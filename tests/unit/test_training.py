@@ -116,9 +116,9 @@ def test_a_collapse_is_warned_of_with_what_to_change():
 
 def test_corrected_spares_norms_biases_positions_and_prototypes_from_decay():
     model = create_step(Method("msn"), BACKBONE, _settings(), 0, 0)
-    released = create_optimizer(model, _settings(decay_exclusions=False), torch.device("cpu"))
+    released = create_optimizer(model, _settings(decay_exclusions=False))
     assert [group["weight_decay"] for group in released.param_groups] == [1e-3]
-    corrected = create_optimizer(model, _settings(decay_exclusions=True), torch.device("cpu"))
+    corrected = create_optimizer(model, _settings(decay_exclusions=True))
     decayed, spared = corrected.param_groups
     assert spared["weight_decay"] == 0
     assert any(p is model.network.prototypes for p in spared["params"])
@@ -155,14 +155,14 @@ def test_a_run_stopped_at_any_step_ends_as_if_undisturbed(store, tmp_path, stop_
     expected = undisturbed.run()
     stopped = _pretraining(store, tmp_path / "b", "msn+ehr", ehr=ehr)
     steps = iter(range(1000))
-    original = stopped._optimise
+    original = stopped.optimise
 
     def stop_at(batch):
         original(batch)
         if next(steps) + 1 == stop_after:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    stopped._optimise = stop_at
+    stopped.optimise = stop_at
     with pytest.raises(StoppedBySignal):
         stopped.run()
     again = _pretraining(store, tmp_path / "b", "msn+ehr", ehr=ehr)

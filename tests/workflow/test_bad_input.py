@@ -1,17 +1,25 @@
 """Bad input ends in one clear line and leaves nothing half-written; what is unreadable but few is set aside."""
 
+import csv
 import gzip
 import io
 import json
 import re
+import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+
+from tests.workflow.project import Project
 
 pytestmark = pytest.mark.workflow
 COHORT = "results/cohort/mimic-cxr/images.parquet"
+ROWS = "results/cohort/mimic-cxr/rows.parquet"
 INDEX = "results/images/mimic-cxr/index.parquet"
 METADATA = "mimic-cxr-jpg/mimic-cxr-2.0.0-metadata.csv.gz"
 SPLIT = "mimic-cxr-jpg/mimic-cxr-2.0.0-split.csv.gz"
@@ -89,6 +97,38 @@ def test_a_spoilt_table_is_one_line_and_no_cohort(fresh, spoil, expected):
     assert done.returncode != 0
     assert re.search(expected, _one_error(done.stdout)), done.stdout
     assert not [path for path in fresh.folder.glob("results/cohort/**/*") if path.is_file()]
+
+
+def test_an_nih_test_image_that_mimic_trains_on_stops_the_run(fresh):
+    data = fresh.folder / "data"
+    tested = (data / "nih-14/test_list.txt").read_text().split()[0].removesuffix(".png")
+    with gzip.open(data / SPLIT, "rt") as opened:
+        trained = next(row["dicom_id"] for row in csv.DictReader(opened) if row["split"] == "train")
+    for table in (METADATA, SPLIT):
+        _rewrite(data / table, lambda t: t.assign(dicom_id=t.dicom_id.replace(trained, tested)))
+    done = fresh.snakemake("results/cohort/nih-14/images.parquet")
+    assert done.returncode != 0
+    assert f"dicom_id '{tested}' is in test and also in train of mimic-cxr (1 such rows)" in _one_error(done.stdout)
+    assert not (fresh.folder / "results/cohort/nih-14/images.parquet").exists()
+
+
+def test_a_test_patient_among_the_images_to_pretrain_on_stops_the_run(finished, tmp_path):
+    project = Project(tmp_path)
+    for name in ("results", ".snakemake", "data"):
+        shutil.copytree(finished[0].folder / name, tmp_path / name, symlinks=True)
+    rows = pq.read_table(tmp_path / ROWS)
+    split = rows["split"].to_pylist()
+    patients = rows["subject_id"].to_pylist()
+    several = [patient for patient, images in Counter(patients).items() if images > 1]
+    planted = next(i for i, patient in enumerate(patients) if split[i] == "test" and patient in several)
+    split[planted] = "train"
+    changed = rows.set_column(rows.column_names.index("split"), "split", pa.array(split))
+    pq.write_table(changed.replace_schema_metadata(rows.schema.metadata), tmp_path / ROWS)
+    done = project.snakemake("results/pretrain/vit-ci/msn/seed0/encoder.safetensors", "--forcerun", "pretrain")
+    assert done.returncode != 0
+    line = _one_error(done.stdout)
+    assert f"of validation or test patients, such as subject_id {patients[planted]}, who is in test" in line
+    assert "Pretraining" in done.stdout
 
 
 def test_a_missing_data_folder_offers_the_demo(fresh):

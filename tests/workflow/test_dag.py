@@ -124,11 +124,12 @@ def _tables(project) -> list[Path]:
     ("file", "old", "new", "rerun", "kept"),
     [
         ("models/msn_loss.py", "1.0 / temperature", "2.0 / temperature", {"pretrain", "linear"}, {"cohort"}),
+        ("models/dino_loss.py", "1.0 - momentum", "2.0 - momentum", set(), {"pretrain", "linear"}),
         ("evaluation/probe.py", "weight_decay=0.0", "weight_decay=0.1", {"linear", "statistics"}, {"pretrain"}),
         ("statistics/bootstrap.py", "def percentile", "SEEN = 1\n\n\ndef percentile", {"statistics"}, {"linear"}),
         ("ehr/variables/sex.sql", "SELECT", "SELECT ALL", {"cohort", "pretrain"}, {"study"}),
     ],
-    ids=["loss", "probe", "bootstrap", "SQL of a variable"],
+    ids=["loss", "another method's loss", "probe", "bootstrap", "SQL of a variable"],
 )
 def test_a_changed_source_reruns_what_depends_on_it(finished, file, old, new, rerun, kept):
     project = finished[0]
@@ -139,6 +140,28 @@ def test_a_changed_source_reruns_what_depends_on_it(finished, file, old, new, re
     path.write_text(before)
     assert rerun <= planned
     assert not kept & planned
+
+
+@pytest.mark.parametrize(
+    ("change", "rerun", "kept"),
+    [
+        ('{"split": "official", "uncertain": "one"}', {"cohort", "linear"}, {"image_shard", "impute", "pretrain"}),
+        ('{"split": "official", "linkage": "time"}', {"cohort", "impute", "pretrain"}, {"image_shard", "image_index"}),
+        ('{"split": "random"}', {"cohort", "impute", "image_index", "pretrain", "linear"}, set()),
+    ],
+    ids=["labels", "linkage", "split"],
+)
+def test_a_change_of_the_cohort_retrains_only_what_sees_it(finished, change, rerun, kept):
+    planned = planned_rules(finished[0].snakemake("--dry-run", "--config", f"cohort={change}").stdout)
+    assert rerun <= planned
+    assert not kept & planned
+
+
+def test_another_linkage_leaves_a_method_without_records_alone(finished):
+    change = 'cohort={"split": "official", "linkage": "time"}'
+    planned = finished[0].snakemake("--dry-run", "--config", change).stdout
+    assert "Pretraining vit-ci with msn+ehr.sex" in planned
+    assert "Pretraining vit-ci with msn," not in planned
 
 
 def test_adding_a_method_runs_that_method_alone(finished):
@@ -172,9 +195,9 @@ def test_the_full_study_resolves_into_its_whole_job_list(finished):
     command = ["-m", "snakemake", "--dry-run", "--cores", "1", "--config", f"data={paths}"]
     planned = project.run(sys.executable, *command, 'cohort={"split": "official"}', "results=results/full").stdout
     counts = {line.split()[0]: line.split()[1] for line in planned.splitlines() if len(line.split()) == 2}
-    assert counts["pretrain"] == counts["linear"] == "34"
+    assert counts["pretrain"] == counts["linear"] == "40"
     assert counts["feature_set"] == "13"
     assert counts["image_shard"] == "10"
     assert counts["statistics"] == "2"
-    for name in ("msn+g", "msn+ehr.D+SM+SI", "msn+ehr.sex.shuffled", "msn+ehr.sex.constant"):
+    for name in ("dino", "mae", "msn+g", "msn+ehr.D+SM+SI", "msn+ehr.sex.shuffled", "msn+ehr.sex.constant"):
         assert f"pretrain/vit-small/{name}/seed0/encoder.safetensors" in planned

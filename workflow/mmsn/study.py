@@ -145,6 +145,9 @@ class Study(Section):
             _require(len(set(variables)) == len(variables), f"feature_sets.{name}: a variable is named twice")
             for variable in variables:
                 _require_member(variable, self.variables, f"feature_sets.{name}", "variable")
+            columns = self.columns(name)
+            twice = next((column for column in columns if columns.count(column) > 1), None)
+            _require(twice is None, f"feature_sets.{name}: two of its variables have a column {twice}; rename one")
         for backbone in self.runs.backbones:
             _require_member(backbone, self.backbones, "runs.backbones", "backbone")
         for text in self.runs.methods:

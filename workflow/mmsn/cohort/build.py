@@ -10,15 +10,17 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from mmsn.cohort import flow, reading, splits, variables
-from mmsn.cohort.database import connect, run_file, side_by_side, table
-from mmsn.cohort.schema import EXCLUSIONS, images_schema
+from mmsn.cohort import flow, linkage, radiologist, reading, splits, variables
+from mmsn.cohort.database import connect, run_file, set_variable, side_by_side, table
+from mmsn.cohort.schema import EXCLUSIONS, ROWS, images_schema
 from mmsn.cohort.settings import CohortSettings
 from mmsn.cohort.sources import Tables
+from mmsn.cohort.streamed import create_views
+from mmsn.labels import LABELS
+from mmsn.lineage import Split
 
-SPLIT_HASH = "mmsn.split_sha256"
-"""Key of images.parquet's metadata: SHA-256 over the cohort's sorted patients and their splits."""
-RESULTS = ("identity", "placement", "kept", "flow", "split_hash", "exclusions")
+DATA_SET = "mimic-cxr"
+RESULTS = ("identity", "placement", "label_values", "kept", "flow", "split_hash", "exclusions")
 """The queries that what is written comes from; the longest first."""
 _UNCERTAIN = {"zero": 0, "one": 1, "ignore": None}
 
@@ -33,6 +35,17 @@ class Cohort:
     """One row an image that was left out, with the reason; `schema.EXCLUSIONS`."""
     flow: dict[str, Any]
     """Counts of every step beside the published ones; `flow.count_flow`."""
+
+    @property
+    def rows(self) -> pa.Table:
+        """The columns `schema.ROWS` of `images`, with its metadata: what is left is equal under other labels."""
+        return self.images.select(list(ROWS))
+
+    @property
+    def records(self) -> pa.Table:
+        """`images` without labels: what imputation and feature tables are made of, equal under other labels."""
+        without = [name for name in self.images.column_names if name not in ("labelled", *LABELS)]
+        return self.images.select(without)
 
 
 def build(tables: Tables, ehr: Mapping[str, Path], settings: CohortSettings, threads: int) -> Cohort:
@@ -51,18 +64,23 @@ def build(tables: Tables, ehr: Mapping[str, Path], settings: CohortSettings, thr
     """
     with closing(connect(threads)) as connection:
         _hand_over(connection, settings)
-        reading.load(connection, {name: path for name, path in vars(tables).items() if path}, threads)
+        reading.load(connection, tables.loaded, threads)
+        create_views(connection, tables.streamed)
         split_counts = _place(connection, tables, settings)
         values = variables.evaluate(connection, ehr, threads)
         jobs = [partial(table, name=name) for name in RESULTS]
         results = dict(zip(RESULTS, side_by_side(connection, jobs, threads), strict=True))
-    counted = flow.count_flow(results["flow"].to_pylist()[0], values, settings, split_counts)
+        links = linkage.read_links(connection)
+    (counts,) = results["flow"].to_pylist()
+    counted = flow.count_flow(counts, values, settings, split_counts, synthetic=tables.synthetic is not None)
+    if settings.assert_published:
+        flow.check_published(counted)
     digest = results["split_hash"]["sha256"][0].as_py()
-    images = _images(values, results["kept"]["kept"], results["identity"], results["placement"])
+    images = _images(values, results)
     return Cohort(
-        images.replace_schema_metadata({SPLIT_HASH: digest}),
+        images.replace_schema_metadata(Split(DATA_SET, digest).metadata),
         results["exclusions"].cast(EXCLUSIONS),
-        {"split_sha256": digest, **counted},
+        {"split_sha256": digest, **counted, "linkage": linkage.count_links(links, settings)},
     )
 
 
@@ -72,28 +90,33 @@ def _hand_over(connection: duckdb.DuckDBPyConnection, settings: CohortSettings) 
     given = {
         "views": list(settings.views),
         "uncertain_label": _UNCERTAIN[settings.uncertain],
+        "unlinked": settings.unlinked,
         "train_share": train,
         "validate_share": validate,
         "split_seed": settings.split_seed,
     }
     for name, value in given.items():
-        connection.execute(f"SET VARIABLE {name} = ?", [value])
+        set_variable(connection, name, value)
 
 
 def _place(connection: duckdb.DuckDBPyConnection, tables: Tables, settings: CohortSettings) -> dict[str, int]:
     """Place every image: when it was taken, what covers it, which split, whether it stays."""
-    for name in ("images", f"linkage_{settings.linkage}", "covers", "labels"):
+    for name in ("images", "linkage", f"linkage_{settings.linkage}", "labels"):
         run_file(connection, name)
-    split_counts = splits.assign(connection, tables, settings)
+    counts = splits.assign(connection, tables, settings)
+    if tables.test_labels:
+        radiologist.relabel_test(connection)
     run_file(connection, "cohort")
     splits.check_none_is_empty(connection, tables, settings)
-    return split_counts
+    return counts | (radiologist.count_test(connection, tables) if tables.test_labels else {})
 
 
-def _images(values: Mapping[str, pa.ChunkedArray], kept: pa.ChunkedArray, *parts: pa.Table) -> pa.Table:
+def _images(values: Mapping[str, pa.ChunkedArray], results: Mapping[str, pa.Table]) -> pa.Table:
     """images.parquet: the columns of the cohort's rows, all in the order of `images`."""
+    kept, placement = results["kept"]["kept"], results["placement"]
+    labels = results["label_values"].combine_chunks().take(placement["label_row"])
     columns = {name: column.filter(kept) for name, column in values.items()}
-    for part in parts:
+    for part in (results["identity"], placement, labels):
         columns |= dict(zip(part.column_names, part.columns, strict=True))
     schema = images_schema({name: column.type for name, column in values.items()})
     return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)

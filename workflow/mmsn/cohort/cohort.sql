@@ -1,5 +1,4 @@
--- Every image with its place in the cohort. An image leaves for one reason: first an unknown sex (the patient is absent
--- from MIMIC-IV), then a view that the settings do not keep; a missing view stays and is imputed later.
+-- Every image with its place in the cohort, in the order of `images`: the two can be read side by side.
 CREATE TABLE placed AS
 SELECT
     images.rowid AS image,
@@ -11,17 +10,11 @@ SELECT
     images.study_time IS NULL AS no_time,
     CASE WHEN patients.gender IN ('M', 'F') THEN patients.gender END AS sex,
     patient_split.split,
-    labels.study_id IS NOT NULL AS labelled,
-    CASE
-        WHEN sex IS NULL THEN 'sex unknown'
-        WHEN NOT list_contains(getvariable('views'), images.view_position) THEN 'view not kept'
-    END AS reason
+    label_rows.rowid AS label_row,
+    label_row IS NOT NULL AS labelled,
+    reason_to_leave(patients.gender, images.view_position) AS reason
 FROM images
 LEFT JOIN patients USING (subject_id)
 LEFT JOIN patient_split USING (subject_id)
-LEFT JOIN labels USING (study_id);
-
-UPDATE images
-SET kept = FALSE
-FROM placed
-WHERE images.rowid = placed.image AND placed.reason IS NOT NULL;
+LEFT JOIN label_rows USING (study_id)
+ORDER BY image;

@@ -36,18 +36,33 @@ def rows(
     return connection.execute(statement, list(parameters)).fetchall()
 
 
+def set_variable(connection: duckdb.DuckDBPyConnection, name: str, value: Any) -> None:
+    """Set what SQL reads with `getvariable(name)`."""
+    connection.execute(f"SET VARIABLE {name} = ?", [value])
+
+
 def side_by_side(
     connection: duckdb.DuckDBPyConnection, jobs: Sequence[Callable[[duckdb.DuckDBPyConnection], T]], threads: int
 ) -> list[T]:
     """Run queries at once, each with its own cursor on one core: small ones keep the cores busier so than in turn.
 
+    A cursor knows the variables of the connection, which DuckDB by itself does not hand on.
     On one core a join also keeps the order of its left table, though only ORDER BY promises so.
     """
     connection.execute("SET threads = 1")
+    cursors = [connection.cursor() for _ in jobs]
+    for name, value in _variables(connection).items():
+        for cursor in cursors:
+            set_variable(cursor, name, value)
     with ThreadPoolExecutor(threads) as pool:
-        results = list(pool.map(lambda job: job(connection.cursor()), jobs))
+        results = list(pool.map(lambda job, cursor: job(cursor), jobs, cursors))
     connection.execute(f"SET threads = {threads}")
     return results
+
+
+def _variables(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    names = [name for (name,) in rows(connection, "SELECT name FROM duckdb_variables()")]
+    return {name: rows(connection, f"SELECT getvariable('{name}')")[0][0] for name in names}
 
 
 def _statement(name: str) -> str:

@@ -1,5 +1,6 @@
 """What each step left, beside what the paper's authors had: counts only, no row of a patient."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -7,6 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmsn.cohort.settings import CohortSettings
+from mmsn.cohort.splits import SPLITS
+from mmsn.errors import UserError
+
+Counts = dict[str, Any]
+"""A count as it stands in flow.json: step, count, published, difference."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +55,38 @@ STEPS: Final = (
     Step("admissions_without_end", "admissions without a discharge time"),
     Step("icustays_without_end", "ICU stays without an end"),
 )
+SYNTHETIC: Final = (
+    "The tables are synthetic, made by mmsn synth, which is calibrated to the published counts, scaled to its number"
+    " of images: that a count agrees with the published one is no evidence about MIMIC."
+)
+"""What flow.json and the report say of counts of synthetic tables."""
+_SHOWN: Final = {
+    "images": "images",
+    "patients": "patients",
+    "labelled": "images with labels",
+    "labelled_before": "with labels, before exclusions",
+}
+"""Counts as the boxes of the diagram call them."""
 _PUBLISHED_AGES: Final = {"youngest": 16, "oldest": 100}
 _OF_MEDFUSE_ONLY: Final = {"before_train", "before_validate", "before_test"}
 _OF_DAY_LINKAGE_ONLY: Final = {"before_died", "before_outside_icu"}
+_OF_LABELLERS_ONLY: Final = {"before_labelled", "before_test"}
+
+
+def step(name: str, count: int, published: int | None = None) -> Counts:
+    """One line of flow.json."""
+    difference = None if published is None else count - published
+    return {"step": name, "count": count, "published": published, "difference": difference}
+
+
+def stage(title: str, counts: Sequence[Counts], excluded: Sequence[Counts] = ()) -> dict[str, Any]:
+    """One box of the flow diagram, and what leaves the cohort after it."""
+    return {"title": title, "counts": list(counts), "excluded": [one for one in excluded if one["count"]]}
+
+
+def origin(synthetic: bool) -> dict[str, Any]:
+    """Keys of flow.json that tell whether `mmsn synth` made the tables."""
+    return {"synthetic": synthetic, "origin": SYNTHETIC if synthetic else ""}
 
 
 def count_flow(
@@ -59,6 +94,7 @@ def count_flow(
     values: dict[str, pa.ChunkedArray],
     settings: CohortSettings,
     split_counts: dict[str, int],
+    synthetic: bool = False,
 ) -> dict[str, Any]:
     """Count every step.
 
@@ -67,20 +103,40 @@ def count_flow(
         values: EHR variable -> its value for every image, before exclusions.
         settings: Rules the counts were taken under; a published count stands only beside its own rule.
         split_counts: What `splits.assign` counted.
+        synthetic: Whether `mmsn synth` made the tables.
 
     Returns:
-        `settings`; `parts_at`, the first step that differs from the published cohort, or None; `steps` of step,
-        count, published, difference; `variables`, the known and unknown values of each.
+        `settings`; `synthetic` and `origin`, a sentence; `parts_at`, the first step that differs from the published
+        cohort, or None; `warnings`; `steps` of step, count, published, difference; `diagram`, the same as boxes;
+        `variables`, the known and unknown values of each.
     """
-    steps = [_entry(step.name, int(counted[step.column] or 0), _published(step, settings)) for step in STEPS]
-    steps += _ages(values)
-    steps += [_entry(name, count, None) for name, count in split_counts.items()]
+    found = {one.column: step(one.name, int(counted[one.column] or 0), _published(one, settings)) for one in STEPS}
+    steps = [*found.values(), *_ages(values), *(step(name, count) for name, count in split_counts.items())]
     return {
         "settings": settings.model_dump(mode="json"),
-        "parts_at": next((entry["step"] for entry in steps if entry["difference"]), None),
+        **origin(synthetic),
+        "parts_at": next((one["step"] for one in steps if one["difference"]), None),
+        "warnings": _warnings(found),
         "steps": steps,
+        "diagram": _diagram(found),
         "variables": {name: _summary(column) for name, column in values.items()},
     }
+
+
+def check_published(flow: Mapping[str, Any]) -> None:
+    """Stop when a count differs from the published cohort's (`cohort.assert_published`).
+
+    Raises:
+        UserError: One line with every count that differs, and by how much.
+    """
+    differing = [one for one in flow["steps"] if one["difference"]]
+    if differing:
+        compared = sum(one["published"] is not None for one in flow["steps"])
+        raise UserError(
+            f"{len(differing)} of {compared} counts part from the published cohort:"
+            f" {'; '.join(map(_differs, differing))}; use the tables it was made from, or set cohort.assert_published:"
+            " false to go on with these"
+        )
 
 
 def lines(flow: dict[str, Any]) -> list[str]:
@@ -92,18 +148,56 @@ def lines(flow: dict[str, Any]) -> list[str]:
         shown.append(f"{entry['step']:<66}{entry['count']:>11,}{published:>11}{difference:>12}")
     parts = flow["parts_at"]
     where = "nowhere" if parts is None else f"first at '{parts}'"
-    return [*shown, f"parts from the published cohort {where}"]
+    return [*shown, f"parts from the published cohort {where}", *filter(None, [flow.get("origin")])]
 
 
-def _published(step: Step, settings: CohortSettings) -> int | None:
-    other_split = step.column in _OF_MEDFUSE_ONLY and settings.split != "medfuse"
-    other_linkage = step.column in _OF_DAY_LINKAGE_ONLY and settings.linkage != "day"
-    return None if other_split or other_linkage else step.published
+def _published(one: Step, settings: CohortSettings) -> int | None:
+    other_split = one.column in _OF_MEDFUSE_ONLY and settings.split != "medfuse"
+    other_linkage = one.column in _OF_DAY_LINKAGE_ONLY and settings.linkage != "day"
+    other_labels = one.column in _OF_LABELLERS_ONLY and settings.test_labels != "labeller"
+    return None if other_split or other_linkage or other_labels else one.published
 
 
-def _entry(name: str, count: int, published: int | None) -> dict[str, Any]:
-    difference = None if published is None else count - published
-    return {"step": name, "count": count, "published": published, "difference": difference}
+def _warnings(found: Mapping[str, Counts]) -> list[str]:
+    """On the published tables the published lists give the published sizes: others are other lists."""
+    if any(found[column]["difference"] for column in ("images", "before_labelled")):
+        return []
+    differing = [found[f"before_{split}"] for split in SPLITS if found[f"before_{split}"]["difference"]]
+    if not differing:
+        return []
+    return [
+        f"the tables have the published counts, the medfuse split has not: {'; '.join(map(_differs, differing))};"
+        " check that data.medfuse_validate and data.medfuse_test are MedFuse's own lists"
+    ]
+
+
+def _differs(one: Counts) -> str:
+    share = f", {one['difference'] / one['published']:+.3%}" if one["published"] else ""
+    return f"{one['step']}: {one['count']:,}, published {one['published']:,} ({one['difference']:+,}{share})"
+
+
+def _diagram(found: Mapping[str, Counts]) -> dict[str, Any]:
+    """The steps as the boxes of a flow diagram: what each keeps, and why images leave."""
+
+    def counts(**columns: str) -> list[Counts]:
+        return [found[column] | {"step": _SHOWN[name]} for name, column in columns.items()]
+
+    no_sex = _lost(found["images"], found["sex_known"], "sex unknown: patient not in MIMIC-IV")
+    no_view = _lost(found["sex_known"], found["kept"], "view not kept")
+    return {
+        "stages": [
+            stage("In the metadata", counts(images="images", labelled="before_labelled"), [no_sex]),
+            stage("With known sex", counts(images="sex_known"), [no_view]),
+            stage("Cohort", counts(images="kept", patients="kept_patients", labelled="kept_labelled")),
+        ],
+        "splits": [stage(split, counts(images=f"kept_{split}", labelled_before=f"before_{split}")) for split in SPLITS],
+    }
+
+
+def _lost(before: Counts, after: Counts, reason: str) -> Counts:
+    """What leaves between two steps, beside what left the published cohort there."""
+    known = before["published"] is not None and after["published"] is not None
+    return step(reason, before["count"] - after["count"], before["published"] - after["published"] if known else None)
 
 
 def _ages(values: dict[str, pa.ChunkedArray]) -> list[dict[str, Any]]:
@@ -113,7 +207,7 @@ def _ages(values: dict[str, pa.ChunkedArray]) -> list[dict[str, Any]]:
         return []
     found = {"youngest": pc.min(ages).as_py(), "oldest": pc.max(ages).as_py()}
     return [
-        _entry(f"before exclusions: {which} in years", int(years), _PUBLISHED_AGES[which])
+        step(f"before exclusions: {which} in years", int(years), _PUBLISHED_AGES[which])
         for which, years in found.items()
     ]
 

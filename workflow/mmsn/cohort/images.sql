@@ -17,8 +17,7 @@ SELECT
                 + to_microseconds(study_clock % 100000000)
     END AS study_time,
     view_position,
-    orientation,
-    TRUE AS kept
+    orientation
 FROM metadata
 ORDER BY subject_id, study_id, dicom_id;
 
@@ -29,3 +28,11 @@ CREATE OR REPLACE TABLE patients AS
 SELECT patients.* EXCLUDE (fault)
 FROM patients
 SEMI JOIN images USING (subject_id);
+
+-- An image leaves the cohort for one reason: first an unknown sex (the patient is absent from MIMIC-IV), then a view that
+-- the settings do not keep; a missing view stays and is imputed later.
+CREATE MACRO reason_to_leave(gender, view_position) AS
+    CASE
+        WHEN gender IS NULL OR gender NOT IN ('M', 'F') THEN 'sex unknown'
+        WHEN NOT list_contains(getvariable('views'), view_position) THEN 'view not kept'
+    END;

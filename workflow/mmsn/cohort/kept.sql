@@ -1,2 +1,3 @@
 -- Which images are in the cohort, in the order of `images`.
-SELECT kept FROM images
+SELECT reason IS NULL AS kept
+FROM placed

@@ -7,6 +7,8 @@ CREATE MACRO label_value(cell) AS
         ELSE cell
     END;
 
-CREATE OR REPLACE TABLE labels AS
+ALTER TABLE labels RENAME TO label_rows;
+
+CREATE VIEW labels AS
 SELECT study_id, label_value(COLUMNS(* EXCLUDE (study_id, fault)))
-FROM labels;
+FROM label_rows;

@@ -1,25 +1,19 @@
--- The better rule: the study's date and time lie between the timestamps. Time in the emergency department counts to the
--- admission it led to: that is where many of its radiographs are taken. Of several covering admissions the latest to
--- start wins (then the latest to end, then the larger id), so the order of the file does not matter.
--- A stay without an end covers the moment it began: later ones cannot be known.
+-- The `time` rule of linkage.sql, as EHR variables read it.
 CREATE VIEW study_moment AS
 SELECT rowid AS image, dicom_id, subject_id, study_time AS linked_at
 FROM images;
 
-CREATE VIEW admission_span AS
-SELECT
-    *,
-    row_number() OVER (ORDER BY starts, ends, hadm_id, hospital_expire_flag) AS precedence
-FROM (
-    SELECT
-        subject_id,
-        hadm_id,
-        hospital_expire_flag,
-        CASE WHEN edregtime < admittime THEN edregtime ELSE admittime END AS starts,
-        coalesce(dischtime, admittime) AS ends
-    FROM admissions
-);
+CREATE VIEW admission_cover AS
+SELECT image, died_by_time AS hospital_expire_flag
+FROM admission_link
+WHERE died_by_time IS NOT NULL;
 
-CREATE VIEW icu_span AS
-SELECT subject_id, intime AS starts, coalesce(outtime, intime) AS ends
-FROM icustays;
+CREATE VIEW covering_admission AS
+SELECT image, hadm_id, row(starts, ends, hadm_id) AS precedence
+FROM admission_near
+WHERE at_the_time;
+
+CREATE VIEW icu_cover AS
+SELECT image
+FROM icu_link
+WHERE at_the_time;

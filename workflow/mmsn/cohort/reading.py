@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from mmsn.cohort import fast_csv
 from mmsn.cohort.database import rows
 from mmsn.cohort.tables import RENAMED, TABLES
 from mmsn.errors import UserError
@@ -31,9 +32,11 @@ def load(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path], threa
 
 
 def _load_one(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
-    columns = _header(path)
+    columns = header(path)
     _check_columns(columns, name, path)
     connection.execute(_raw_view(columns, name, path))
+    if fast_csv.load(connection, name, path, columns):
+        return
     try:
         connection.execute(_typed_table(name))
     except duckdb.Error as error:
@@ -43,17 +46,21 @@ def _load_one(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> N
     _report_repeat(connection, name, path)
 
 
-def _header(path: Path) -> list[str]:
-    """The names of the columns, as MIMIC-IV 2.x and 3.x call them."""
+def header(path: Path) -> list[str]:
+    """The names of a CSV file's columns, as MIMIC-IV 2.x and 3.x call them.
+
+    Raises:
+        UserError: The file cannot be read or is empty.
+    """
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8-sig", newline="") as lines:
-            header = next(csv.reader(lines), [])
+            names = next(csv.reader(lines), [])
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as CSV: {error}; fetch it again from PhysioNet") from error
-    if not header:
+    if not names:
         raise UserError(f"{path} is empty; fetch it again from PhysioNet")
-    return [RENAMED.get(column, column) for column in header]
+    return [RENAMED.get(column, column) for column in names]
 
 
 def _check_columns(found: list[str], name: str, path: Path) -> None:
@@ -70,11 +77,21 @@ def _check_columns(found: list[str], name: str, path: Path) -> None:
 
 
 def _raw_view(columns: list[str], name: str, path: Path) -> str:
-    """A view of the file with every column as text; DuckDB's own guessing of types and dialect stays off."""
-    typed = ", ".join(f"{_quoted(column)}: 'VARCHAR'" for column in columns)
+    """A view of the file with every column as text."""
+    return f"CREATE VIEW raw_{name} AS FROM {csv_rows(path, dict.fromkeys(columns, 'VARCHAR'))}"
+
+
+def csv_rows(path: Path, types: Mapping[str, str]) -> str:
+    """SQL of a file's rows, read as they are needed; DuckDB's own guessing of types and dialect stays off.
+
+    Args:
+        path: CSV file, plain or gzipped.
+        types: type of each of its columns, in the order of the file.
+    """
+    columns = ", ".join(f"{_quoted(column)}: '{kind}'" for column, kind in types.items())
     return (
-        f"CREATE VIEW raw_{name} AS FROM read_csv({_quoted(str(path))}, auto_detect = false, header = true, "
-        f"delim = ',', quote = '\"', escape = '\"', columns = {{{typed}}})"
+        f"read_csv({_quoted(str(path))}, auto_detect = false, header = true, "
+        f"delim = ',', quote = '\"', escape = '\"', columns = {{{columns}}})"
     )
 
 

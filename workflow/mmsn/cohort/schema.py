@@ -20,6 +20,10 @@ IDENTITY: Final = pa.schema(
 )
 """What every image has: ids, study time (null = unknown), path below the data set's root, split, has labels."""
 
+ROWS: Final = ("dicom_id", "subject_id", "study_id", "path", "split")
+"""rows.parquet: who and where each image is, without labels and EHR, so that what needs no more does not depend on how
+those are read."""
+
 LABEL_FIELDS: Final = [pa.field(label, pa.float32()) for label in LABELS]
 """The labels: 1, 0, or null (ignored, or a study without a label row)."""
 

@@ -1,13 +1,18 @@
 """Finding the input files: which MIMIC version a folder holds is seen from its files. Cheap, no table is read."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmsn.cohort.settings import CohortSettings
 from mmsn.errors import UserError
+from mmsn.synthetic.marker import marker_of
 
 _SUFFIXES = (".csv.gz", ".csv")
+_STREAMED_SUFFIXES = (*_SUFFIXES, ".parquet")
 _CXR_VERSIONS = ("2.0.0", "2.1.0")
+"""In the names of tables. Version 2.1.0 kept the names of 2.0.0; users' copies have both."""
+_TEST_LABELS = "mimic-cxr-2.1.0-test-set-labeled"
 
 
 @dataclass(frozen=True)
@@ -19,17 +24,29 @@ class Tables:
     icustays: Path
     metadata: Path
     labels: Path
+    test_labels: Path | None = None
+    """The radiologist's labels of test studies; only read where the settings ask for them."""
     split: Path | None = None
     """MIMIC-CXR-JPG's split file; only the `official` split reads it."""
     medfuse_validate: Path | None = None
     medfuse_test: Path | None = None
     """MedFuse's lists of EHR patients; only the `medfuse` split reads them."""
+    split_file: Path | None = None
+    """A split of the user's own; only the `file` split reads it."""
+    synthetic: Path | None = None
+    """What tells that `mmsn synth` made the tables, where it did."""
+    streamed: Mapping[str, Path] = field(default_factory=dict)
+    """Tables (`folder/name`) that only EHR variables read."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """Every file that is read, for the workflow's inputs."""
-        found = vars(self).values()
-        return tuple(path for path in found if path is not None)
+        return (*self.loaded.values(), *self.streamed.values())
+
+    @property
+    def loaded(self) -> dict[str, Path]:
+        """Files by field, without those that are streamed."""
+        return {name: path for name, path in vars(self).items() if isinstance(path, Path)}
 
 
 def find_tables(
@@ -38,8 +55,10 @@ def find_tables(
     settings: CohortSettings,
     medfuse_validate: Path | None = None,
     medfuse_test: Path | None = None,
+    split_file: Path | None = None,
+    variable_tables: Mapping[str, Sequence[str]] | None = None,
 ) -> Tables:
-    """Find the tables that the settings need.
+    """Find the tables that the settings need, and those that EHR variables name (variable -> `hosp/labevents`, ...).
 
     `mimic_iv` holds `hosp/` (2.x, 3.x) or `core/` (1.0), and `icu/`; `mimic_cxr` the MIMIC-CXR-JPG tables. Where both
     `.csv.gz` (as PhysioNet ships it) and `.csv` lie side by side, the first is taken.
@@ -55,9 +74,13 @@ def find_tables(
         icustays=_table(mimic_iv, ("icu/icustays",)),
         metadata=_cxr_table(mimic_cxr, "metadata"),
         labels=_cxr_table(mimic_cxr, settings.labels),
+        test_labels=_test_labels(mimic_cxr, settings),
         split=_cxr_table(mimic_cxr, "split") if official else None,
         medfuse_validate=_medfuse_list(medfuse_validate, "validation", settings),
         medfuse_test=_medfuse_list(medfuse_test, "test", settings),
+        split_file=_split_file(split_file, settings),
+        synthetic=marker_of(mimic_cxr) or marker_of(mimic_iv),
+        streamed=_streamed(mimic_iv, variable_tables or {}),
     )
 
 
@@ -77,8 +100,35 @@ def _cxr_table(mimic_cxr: Path, name: str) -> Path:
     return _table(mimic_cxr, tuple(f"mimic-cxr-{version}-{name}" for version in _CXR_VERSIONS))
 
 
-def _candidates(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    tried = (folder / f"{name}{suffix}" for name in names for suffix in _SUFFIXES)
+def _test_labels(mimic_cxr: Path, settings: CohortSettings) -> Path | None:
+    if settings.test_labels != "radiologist":
+        return None
+    found = _candidates(mimic_cxr, (_TEST_LABELS,))
+    if not found:
+        raise UserError(
+            f"test_labels 'radiologist' needs {mimic_cxr / _TEST_LABELS}.csv, which is not there (nor .csv.gz);"
+            " MIMIC-CXR-JPG 2.1.0 has it; or choose test_labels 'labeller'"
+        )
+    return found[0]
+
+
+def _streamed(mimic_iv: Path, wanted: Mapping[str, Sequence[str]]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for variable, tables in wanted.items():
+        for table in tables:
+            there = _candidates(mimic_iv, (table,), _STREAMED_SUFFIXES)
+            if not there:
+                tried = ", ".join(f"{table}{suffix}" for suffix in _STREAMED_SUFFIXES)
+                raise UserError(
+                    f"variables.{variable} reads {table}, but {mimic_iv} has none of {tried}; put the table there as"
+                    f" PhysioNet ships it, or take {variable} out of variables and feature_sets"
+                )
+            found[table] = there[0]
+    return found
+
+
+def _candidates(folder: Path, names: tuple[str, ...], suffixes: tuple[str, ...] = _SUFFIXES) -> list[Path]:
+    tried = (folder / f"{name}{suffix}" for name in names for suffix in suffixes)
     return [path for path in tried if path.is_file()]
 
 
@@ -102,4 +152,17 @@ def _medfuse_list(path: Path | None, what: str, settings: CohortSettings) -> Pat
         )
     if not path.is_file():
         raise UserError(f"{path} is not a file; correct the path to MedFuse's {what} list")
+    return path
+
+
+def _split_file(path: Path | None, settings: CohortSettings) -> Path | None:
+    if settings.split != "file":
+        return None
+    if path is None:
+        raise UserError(
+            "split 'file' needs data.split_file, and none is given; name a CSV or Parquet table with the columns"
+            " subject_id and split"
+        )
+    if not path.is_file():
+        raise UserError(f"{path} is not a file; correct the path of your split")
     return path

@@ -1,5 +1,6 @@
 -- Patients in the order of a seeded hash, cut at the shares asked for. A hash, not a random generator: the split then
--- depends on the seed and the set of patients alone, not on row order, threads or the database's version.
+-- depends on the seed and the set of patients alone, not on row order, threads or the database's version. The order
+-- stays, so that `rowid` numbers the patients of the table as the hash does.
 CREATE TABLE patient_split AS
 SELECT
     subject_id,
@@ -14,4 +15,5 @@ FROM (
         row_number() OVER (ORDER BY md5(concat(getvariable('split_seed'), ':', subject_id)), subject_id) AS place,
         count(*) OVER () AS patients
     FROM (SELECT DISTINCT subject_id FROM images)
-);
+)
+ORDER BY place;

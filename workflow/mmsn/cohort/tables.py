@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
+import pyarrow as pa
+
 from mmsn.labels import LABELS
+
+_TEXT: Final = pa.string()
+_WHOLE: Final = pa.int64()
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,10 @@ class Column:
     """A blank cell is an error."""
     name: str = ""
     """Name in the table; the header's where empty."""
+    kind: pa.DataType = _TEXT
+    """What Arrow may parse the cell as."""
+    typed: str = ""
+    """SQL of the value, with `{cell}` for what Arrow parsed; as `parse` where empty."""
 
     @property
     def called(self) -> str:
@@ -39,7 +48,8 @@ class InputTable:
 def _integer(header: str, required: bool = False) -> Column:
     # A cast alone would round '21800506.5', and take '10000032.0' from a table that went through floats.
     parse = "CAST(TRY_CAST(CASE WHEN NOT contains({cell}, '.') THEN {cell} END AS UINTEGER) AS BIGINT)"
-    return Column(header, parse, "an integer", required)
+    typed = "CASE WHEN {cell} BETWEEN 0 AND 4294967295 THEN {cell} END"
+    return Column(header, parse, "an integer", required, kind=_WHOLE, typed=typed)
 
 
 def _id(header: str) -> Column:
@@ -47,13 +57,15 @@ def _id(header: str) -> Column:
 
 
 def _time(header: str, required: bool = False) -> Column:
-    return Column(header, "TRY_CAST({cell} AS TIMESTAMP)", "a time YYYY-MM-DD hh:mm:ss", required)
+    must_be = "a time YYYY-MM-DD hh:mm:ss"
+    return Column(header, "TRY_CAST({cell} AS TIMESTAMP)", must_be, required, kind=pa.timestamp("us"), typed="{cell}")
 
 
 def _label(header: str) -> Column:
     # 1 positive, 0 negative, -1 uncertain; written 1.0 in MIMIC-CXR-JPG.
     parse = "CASE WHEN TRY_CAST({cell} AS FLOAT) IN (1, 0, -1) THEN TRY_CAST({cell} AS FLOAT) END"
-    return Column(header, parse, "1, 0, -1 or blank")
+    typed = "CASE WHEN {cell} IN (1, 0, -1) THEN {cell} END"
+    return Column(header, parse, "1, 0, -1 or blank", kind=pa.float32(), typed=typed)
 
 
 _DICOM_ID: Final = Column(
@@ -68,6 +80,8 @@ _DIED: Final = Column(
     "CASE {cell} WHEN '0' THEN CAST(0 AS TINYINT) WHEN '1' THEN CAST(1 AS TINYINT) END",
     "0 or 1",
     required=True,
+    kind=pa.int8(),
+    typed="CASE WHEN {cell} IN (0, 1) THEN {cell} END",
 )
 _SPLIT: Final = Column(
     "split",
@@ -80,6 +94,9 @@ _STUDY_DATE: Final = Column(
     "CAST(CASE WHEN length({cell}) = 8 THEN TRY_STRPTIME({cell}, '%Y%m%d') END AS DATE)",
     "an integer yyyymmdd, a day of the calendar",
     name="study_date",
+    kind=_WHOLE,
+    typed="CASE WHEN {cell} BETWEEN 10000101 AND 99991231"
+    " THEN TRY(make_date({cell} // 10000, {cell} // 100 % 100, {cell} % 100)) END",
 )
 _STUDY_TIME: Final = Column(
     # A DICOM TM value that went through a number and lost its leading zeros: 70318.255 is 07:03:18.255. In millionths.
@@ -88,7 +105,11 @@ _STUDY_TIME: Final = Column(
     " AS BIGINT)",
     "a number HHMMSS.ffffff",
     name="study_clock",
+    kind=pa.float64(),
+    typed="CASE WHEN {cell} BETWEEN 0 AND 999999999 THEN CAST(round({cell} * 1000000) AS BIGINT) END",
 )
+
+_LABELS: Final = InputTable((_id("study_id"), *(_label(label) for label in LABELS)), key="study_id")
 
 TABLES: Final[dict[str, InputTable]] = {
     "admissions": InputTable(
@@ -114,7 +135,8 @@ TABLES: Final[dict[str, InputTable]] = {
         ),
         key="dicom_id",
     ),
-    "labels": InputTable((_id("study_id"), *(_label(label) for label in LABELS)), key="study_id"),
+    "labels": _LABELS,
+    "test_labels": _LABELS,
     "split": InputTable((_DICOM_ID, _SPLIT), key="dicom_id"),
     "patients": InputTable(
         (_id("subject_id"), Column("gender"), _integer("anchor_age"), _integer("anchor_year")),
@@ -126,5 +148,5 @@ TABLES: Final[dict[str, InputTable]] = {
 }
 """The longest to read first: several are read at once, and the long ones should not start last."""
 
-RENAMED: Final[dict[str, str]] = {"ethnicity": "race"}
-"""Columns that MIMIC-IV 1.0 calls differently."""
+RENAMED: Final[dict[str, str]] = {"ethnicity": "race", "Airspace Opacity": "Lung Opacity"}
+"""Columns that some files call differently: MIMIC-IV 1.0, and the radiologist's labels of MIMIC-CXR-JPG 2.1.0."""

@@ -11,10 +11,14 @@ import pyarrow.types as kinds
 
 from mmsn.cohort.database import side_by_side
 from mmsn.cohort.schema import IDENTITY
+from mmsn.cohort.streamed import fault_in_file
 from mmsn.errors import UserError
 from mmsn.labels import LABELS
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_AS_WRITTEN = "join_order,build_side_probe_side"
+"""Steps of DuckDB's optimizer that choose which side of a join is kept in memory. They guess a gzipped file to be a few
+dozen rows, and would keep a table of a hundred million."""
 
 
 def evaluate(
@@ -30,8 +34,12 @@ def evaluate(
       `ethnicity` in MIMIC-IV 1.0), in file order (`rowid`);
     - `icustays`: subject_id, hadm_id, stay_id, intime, outtime;
     - `study_moment`: image (a number), dicom_id, subject_id, linked_at (NULL: the linkage rule cannot place the study
-      in time); `admission_cover`: image, hospital_expire_flag, and `icu_cover`: image; what the linkage rule found;
-    - `raw_metadata`, `raw_patients`, `raw_admissions`, `raw_icustays`: every column of the files, as text.
+      in time); what the rule found: `admission_cover`: image, hospital_expire_flag, and `icu_cover`: image;
+      `covering_admission`: image, hadm_id, precedence, of which the one with the largest precedence counts;
+    - `raw_metadata`, `raw_patients`, `raw_admissions`, `raw_icustays`: every column of the files, as text;
+    - the tables that the variable's line in the configuration names: `hosp.labevents` where it says `hosp/labevents`,
+      of any size. A join keeps what stands on its right in memory and lets what stands on its left stream past, so
+      write `FROM hosp.labevents JOIN images`.
 
     Args:
         connection: The database that holds these relations.
@@ -48,7 +56,10 @@ def evaluate(
         _check_name(name)
     images = connection.sql("SELECT dicom_id FROM images").to_arrow_table()["dicom_id"]
     jobs = [partial(_evaluate_one, images=images, name=name, path=path) for name, path in variables.items()]
-    return dict(zip(variables, side_by_side(connection, jobs, threads), strict=True))
+    connection.execute(f"SET disabled_optimizers = '{_AS_WRITTEN}'")
+    values = side_by_side(connection, jobs, threads)
+    connection.execute("RESET disabled_optimizers")
+    return dict(zip(variables, values, strict=True))
 
 
 def _check_name(name: str) -> None:
@@ -70,7 +81,8 @@ def _evaluate_one(
         if not rows["dicom_id"].equals(images):
             rows = _sorted_out(connection, rows)
     except duckdb.Error as error:
-        raise UserError(f"{where}: {str(error).splitlines()[0]}; correct the SQL") from error
+        fault = fault_in_file(error) or f"{str(error).splitlines()[0]}; correct the SQL"
+        raise UserError(f"{where}: {fault}") from error
     if unknown := rows["dicom_id"].null_count:
         raise UserError(f"{where} gives {unknown:,} rows whose dicom_id is no image; select from `images`")
     if repeats := len(rows) - len(images):

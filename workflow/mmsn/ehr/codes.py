@@ -50,20 +50,23 @@ def _to_codes(table: pa.Table, name: str, variable: Variable) -> Column:
 def encode(values: Column, name: str, variable: Variable) -> NDArray[np.float32]:
     """Codes or numbers `[N]` -> encoded columns `[N, n]` in the configuration's order.
 
-    Categorical: one-hot. Continuous: min-max on the configured range, not clipped.
+    Categorical: one-hot. Continuous: min-max on the configured range, not clipped. Unknown, which only `missing: mask`
+    allows: 0 in every column, of which a continuous variable then has a second one that is 1 where the value is known.
 
     Raises:
-        UserError: when a value is unknown.
+        UserError: when a value is unknown that is not to be masked.
     """
-    unknown = int(np.isnan(values).sum())
-    if unknown:
+    unknown = np.isnan(values)
+    masked = variable.missing == "mask"
+    if unknown.any() and not masked:
         raise UserError(
-            f"variables.{name}: {unknown} of {len(values)} values are unknown and none could be imputed; "
-            f"leave the feature sets with {name} out of runs.methods"
+            f"variables.{name}: {unknown.sum()} of {len(values)} values are unknown and none could be imputed; "
+            f"set missing: mask, or leave the feature sets with {name} out of runs.methods"
         )
-    if variable.kind == "continuous":
-        low, high = variable.range or (0.0, 1.0)
-        return ((values - low) / (high - low)).astype(np.float32)[:, None]
-    order = [label_codes(variable).index(value) for value in variable.values]
-    one_hot: NDArray[np.float32] = (values[:, None] == np.asarray(order)).astype(np.float32)
-    return one_hot
+    if variable.kind == "categorical":
+        order = [label_codes(variable).index(value) for value in variable.values]
+        one_hot: NDArray[np.float32] = (values[:, None] == np.asarray(order)).astype(np.float32)
+        return one_hot  # a row of zeros where unknown: no code equals NaN
+    low, high = variable.range or (0.0, 1.0)
+    scaled = np.where(unknown, 0, (values - low) / (high - low))
+    return np.stack([scaled, ~unknown] if masked else [scaled], axis=1).astype(np.float32)

@@ -21,7 +21,7 @@ def _variables(text: str) -> dict[str, Variable]:
 
 @app.command()
 def impute(
-    images: Annotated[Path, typer.Option(help="The cohort's images.parquet.")],
+    records: Annotated[Path, typer.Option(help="The cohort's records.parquet (or images.parquet).")],
     variables: Variables,
     settings: Annotated[str, typer.Option(help="ImputationSettings as JSON.")],
     output_variables: Annotated[Path, typer.Option(help="Completed variables, one row an image.")],
@@ -34,11 +34,14 @@ def impute(
     def work() -> None:
         from mmsn.ehr.tables import impute_table
         from mmsn.files import read_table, write_json, write_table
+        from mmsn.lineage import Split
 
         chosen = ImputationSettings.model_validate_json(settings)
-        completed, report = impute_table(read_table(images), _variables(variables), chosen, threads)
-        write_table(output_variables, completed)
-        write_json(output_report, report)
+        cohort = read_table(records)
+        completed, report = impute_table(cohort, _variables(variables), chosen, threads)
+        split = Split.of_table(cohort)
+        write_table(output_variables, completed, split.metadata)
+        write_json(output_report, {"split_sha256": split.sha256, **report})
         _summarise(report)
 
     raise typer.Exit(console.run(work, log))
@@ -56,14 +59,19 @@ def encode(
     def work() -> None:
         from mmsn.ehr.tables import encode_table
         from mmsn.files import read_table, write_table
+        from mmsn.lineage import Split
 
-        write_table(output, encode_table(read_table(variables_table), _variables(variables)))
+        values = read_table(variables_table)
+        write_table(output, encode_table(values, _variables(variables)), Split.of_table(values).metadata)
 
     raise typer.Exit(console.run(work, log))
 
 
 def _summarise(report: dict[str, Any]) -> None:
     for name, row in report["variables"].items():
-        if row["unknown"]:
-            quality = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in row["hidden_cells"].items())
-            console.logger.info("%s: %d values unknown, %d imputed; %s", name, row["unknown"], row["imputed"], quality)
+        counts = {"unknown": row["unknown"], "hidden on purpose": row["hidden_on_purpose"]}
+        counts |= {"imputed": row["imputed"], "left unknown": row["left_unknown"]}
+        said = [f"{count} {what}" for what, count in counts.items() if count]
+        said += [f"{key.replace('_', ' ')} {value:g}" for key, value in row["hidden_cells"].items()]
+        if said:
+            console.logger.info("%s: %s", name, ", ".join(said))

@@ -15,7 +15,7 @@ from mmsn.ehr.settings import ImputationSettings, Variable
 def scarce(
     columns: Mapping[str, Column], variables: Mapping[str, Variable], settings: ImputationSettings
 ) -> dict[str, Column]:
-    """Hide `settings.hide_share` of the known cells of every variable that may be imputed, for good.
+    """Hide `settings.hide_share` of the known cells of every variable that may be unknown, for good.
 
     Each variable has its own random numbers, so that the cells hidden in one do not depend on what others there are.
     """
@@ -23,7 +23,7 @@ def scarce(
         return dict(columns)
     return {
         name: _without(column, _chosen([settings.seed, crc32(name.encode())], column, settings.hide_share))
-        if variables[name].impute
+        if variables[name].missing != "error"
         else column
         for name, column in columns.items()
     }

@@ -28,7 +28,7 @@ class Imputer:
             fit_rows: `[N]`, rows the forest may learn from.
 
         Returns:
-            The same columns without NaN, but for variables of which no fit row knows the value.
+            The same columns without NaN, but for masked variables and those of which no fit row knows the value.
 
         Raises:
             UserError: when a value is unknown that may not be imputed, or there is no row to learn from.
@@ -44,7 +44,7 @@ class Imputer:
         return {**columns, **{name: filled[:, used.index(name)] for name in wanted}}
 
     def wanted(self, columns: Mapping[str, Column], fit_rows: Mask) -> list[str]:
-        """Variables to impute: some value is unknown, and some fit row knows the value.
+        """Variables to impute: some value is unknown and not to be masked, and some fit row knows the value.
 
         Raises:
             UserError: as `complete`.
@@ -52,13 +52,13 @@ class Imputer:
         return [name for name, values in columns.items() if self._needs_imputing(name, values, fit_rows)]
 
     def _needs_imputing(self, name: str, values: Column, fit_rows: Mask) -> bool:
-        unknown = np.isnan(values)
-        if not unknown.any():
+        unknown, missing = np.isnan(values), self.variables[name].missing
+        if missing == "mask" or not unknown.any():
             return False
-        if not self.variables[name].impute:
+        if missing == "error":
             raise UserError(
-                f"variables.{name}: {int(unknown.sum())} of {len(values)} values are unknown and impute is false; "
-                "set impute: true or give the missing values"
+                f"variables.{name}: {int(unknown.sum())} of {len(values)} values are unknown and missing is error; "
+                "set missing: impute or mask, or give the missing values"
             )
         if not fit_rows.any():
             raise UserError(

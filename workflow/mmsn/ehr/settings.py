@@ -1,11 +1,15 @@
 """What the feature tables depend on."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from mmsn.settings import Section
+
+Missing = Literal["impute", "mask", "error"]
+_TABLE = re.compile(r"[a-z][a-z0-9_]*/[a-z][a-z0-9_]*")
 
 
 class Variable(Section):
@@ -19,8 +23,13 @@ class Variable(Section):
     """Categorical: the columns' names where they differ from the values."""
     range: tuple[float, float] | None = None
     """Continuous: min-max bounds, low to 0 and high to 1; values outside are kept, not clipped, and counted."""
-    impute: bool = True
-    """Impute unknown values. Where false, an unknown value stops the run."""
+    missing: Missing = "impute"
+    """What becomes of an unknown value. `impute`: filled by the random forest. `mask`: stays unknown and is encoded as
+    0 in all columns of the variable; a continuous one, where 0 is also its lowest value, gets one more column,
+    `<name>_known`, 1 where the value is known and 0 where not. `error`: stops the run."""
+    tables: tuple[str, ...] = ()
+    """MIMIC-IV tables that the statement reads besides those that the cohort is made of, as folder and name without an
+    ending: `hosp/labevents` is `hosp.labevents` to the statement. Read as a stream, so of any size."""
     sql: Path | None = None
     """The SQL statement, where it is not `<name>.sql` beside the built-in ones."""
 
@@ -32,13 +41,16 @@ class Variable(Section):
             raise ValueError("a continuous variable needs range: [low, high] with low < high")
         if self.columns and len(self.columns) != len(self.values):
             raise ValueError(f"{len(self.columns)} columns for {len(self.values)} values")
+        for table in self.tables:
+            if not _TABLE.fullmatch(table):
+                raise ValueError(f"tables: {table!r} must be folder/name without an ending, such as hosp/labevents")
         return self
 
     def column_names(self, name: str) -> tuple[str, ...]:
         """Names of the encoded columns, in order."""
-        if self.kind == "continuous":
-            return (name,)
-        return self.columns or self.values
+        if self.kind == "categorical":
+            return self.columns or self.values
+        return (name, f"{name}_known") if self.missing == "mask" else (name,)
 
 
 class ImputationSettings(Section):
@@ -58,5 +70,6 @@ class ImputationSettings(Section):
     hidden_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of known cells hidden on purpose, imputed and compared, so that the accuracy is known."""
     hide_share: Annotated[float, Field(ge=0, lt=1)] = 0
-    """Share of known cells that are hidden at random before all else and imputed like unknown ones, in every variable
-    with `impute: true`: a study of a scarcer EHR. Says nothing about how well cells are imputed; hidden_share does."""
+    """Share of known cells that are hidden at random before all else, in every variable whose unknown values are
+    imputed or masked, and then treated like those: a study of a scarcer EHR. Says nothing about how well cells are
+    imputed; hidden_share does."""

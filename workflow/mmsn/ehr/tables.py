@@ -22,8 +22,8 @@ def impute_table(
 
     Returns:
         dicom_id and the variables as raw values, and a report: for each variable `unknown` cells of images.parquet,
-        those `hidden_on_purpose` besides (`hide_share`), those `imputed` of both, `outside_range`, and
-        `hidden_cells` with `hidden_confusion` (`hidden_cell_study`).
+        those `hidden_on_purpose` besides (`hide_share`), those `imputed` and those `left_unknown` of both,
+        `outside_range`, and `hidden_cells` with `hidden_confusion` (`hidden_cell_study`).
 
     Raises:
         UserError: when a predictor or a value is not configured, or an unknown value cannot or may not be imputed.
@@ -50,19 +50,26 @@ def impute_table(
         "variables": {n: _counts(v, raw[n], columns[n], completed[n], study.get(n, {})) for n, v in variables.items()},
     }
     for name in variables:
-        if np.isnan(completed[name]).any():
+        if variables[name].missing == "impute" and np.isnan(completed[name]).any():
             logger.warning("warning: %s is unknown for every image that could teach it and stays so", name)
     values = {name: _raw(completed[name], variables[name]) for name in variables}
     return pa.table({"dicom_id": images["dicom_id"], **values}), report
 
 
 def encode_table(values: pa.Table, variables: Mapping[str, Variable]) -> pa.Table:
-    """One feature set: dicom_id and its float32 columns, in the order of `variables`."""
+    """One feature set: dicom_id and its float32 columns, in the order of `variables`.
+
+    Raises:
+        UserError: when two variables give a column of the same name, or as `codes.to_codes` and `codes.encode`.
+    """
     columns = to_codes(values, variables)
     encoded: dict[str, pa.Array] = {}
     for name, variable in variables.items():
         matrix = encode(columns[name], name, variable)
-        encoded |= {column: pa.array(matrix[:, i]) for i, column in enumerate(variable.column_names(name))}
+        for i, column in enumerate(variable.column_names(name)):
+            if column in encoded:
+                raise UserError(f"variables.{name}: another variable has the column {column!r} too; set columns: [...]")
+            encoded[column] = pa.array(matrix[:, i])
     return pa.table({"dicom_id": values["dicom_id"], **encoded})
 
 
@@ -80,11 +87,13 @@ def _counts(
     outside = 0
     if variable.range is not None:
         outside = int(((raw < variable.range[0]) | (raw > variable.range[1])).sum())
-    unknown, to_impute, left = (int(np.isnan(column).sum()) for column in (raw, given, completed))
+    unknown, all_unknown, left = (int(np.isnan(column).sum()) for column in (raw, given, completed))
     return {
+        "missing": variable.missing,
         "unknown": unknown,
-        "hidden_on_purpose": to_impute - unknown,
-        "imputed": to_impute - left,
+        "hidden_on_purpose": all_unknown - unknown,
+        "imputed": all_unknown - left,
+        "left_unknown": left,
         "outside_range": outside,
         "hidden_cells": {},
         **study,

@@ -3,7 +3,7 @@
 from typing import TypeGuard
 
 import torch
-from timm.layers import Attention
+from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional as F

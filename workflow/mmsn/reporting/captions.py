@@ -42,7 +42,12 @@ class Setting:
     @property
     def dataset_name(self) -> str:
         """MIMIC-CXR."""
-        return _DATASETS.get(self.dataset, self.dataset)
+        return dataset_name(self.dataset)
+
+
+def dataset_name(dataset: str) -> str:
+    """MIMIC-CXR for `mimic-cxr`; a name that is not known stays as it is."""
+    return _DATASETS.get(dataset, dataset)
 
 
 def test_set_sentences(facts: Facts) -> list[str]:
@@ -50,7 +55,7 @@ def test_set_sentences(facts: Facts) -> list[str]:
     used = facts.labels - len(facts.excluded)
     size = (
         f"Macro mean over {used} of {facts.labels} labels in {count(facts.images)} test images "
-        f"of {count(facts.patients)} patients."
+        f"of {count(facts.patients)} patients{f' (split {facts.split})' if facts.split else ''}."
     )
     if not facts.excluded:
         return [size]

@@ -209,6 +209,29 @@ def cohort(
     raise typer.Exit(console.run(work, log))
 
 
+@app.command()
+def flow_diagram(
+    flow: Annotated[Path, typer.Option(help="flow.json of the cohort stage.")],
+    dataset: Dataset,
+    output_svg: Svg,
+    output_png: Png,
+    data_note: Note = "",
+    log: Log = None,
+) -> None:
+    """Draw what each step of the cohort keeps and why images leave, beside the published counts."""
+
+    def work() -> None:
+        from mmsn.reporting.captions import dataset_name
+        from mmsn.reporting.figure_files import write_figure
+        from mmsn.reporting.flow_diagram import draw_flow
+
+        counted = read_json(_existing(flow))
+        title = f"{dataset_name(dataset)}: the cohort, step by step"
+        write_figure(lambda: draw_flow(counted, title, data_note, str(flow)), output_svg, output_png)
+
+    raise typer.Exit(console.run(work, log))
+
+
 def _settings(text: str, baseline: str | None) -> StatisticsSettings:
     from mmsn.reporting.settings import StatisticsSettings
 

@@ -9,7 +9,9 @@ from mmsn.reporting.number_format import count
 _HEADERS: Final = (
     Column("Variable", numeric=False),
     Column("unknown"),
+    Column("hidden on purpose"),
     Column("imputed"),
+    Column("left unknown"),
     Column("hidden on trial"),
     Column("right, or mean error"),
     Column("by the mode, or mean"),
@@ -17,7 +19,7 @@ _HEADERS: Final = (
 
 
 def imputation_tables(report: dict[str, Any], source: str, note: str = "") -> list[Table]:
-    """Lay out `imputation.json`: one row a variable, then a table of true against imputed values for each category.
+    """Lay out `imputation.json`: one row a variable, then for each category a table of true against imputed values.
 
     Args:
         report: the file's content.
@@ -30,8 +32,11 @@ def imputation_tables(report: dict[str, Any], source: str, note: str = "") -> li
     variables = report.get("variables")
     if not variables:
         raise UserError(f"{source}: no key 'variables'; impute again")
+    helped = f", helped by {', '.join(report['predictors'])}" if report["predictors"] else ""
     caption = (
-        f"Model: {report['model']}, fitted on {report['fitted_on']} rows of {count(report['images'])} images.",
+        f"Model: {report['model']}, fitted on {report['fitted_on']} rows of {count(report['images'])} images{helped}.",
+        *_scarcity(report["hide_share"]),
+        "Left unknown: masked (0 in all columns of the variable), or known for no image.",
         "Hidden on trial: known values hidden on purpose and imputed again; right is the share imputed correctly, "
         "for numbers the mean absolute error. The last column is what the commonest value (or the mean) reaches.",
     )
@@ -41,11 +46,21 @@ def imputation_tables(report: dict[str, Any], source: str, note: str = "") -> li
     return tables + [_confusion_table(name, counts) for name, counts in confusions.items() if counts]
 
 
+def _scarcity(share: float) -> tuple[str, ...]:
+    if share == 0:
+        return ()
+    return (
+        f"A scarcer EHR: {share:.0%} of the known values were hidden on purpose and treated like unknown ones"
+        " (imputation.hide_share).",
+    )
+
+
 def _row(name: str, values: dict[str, Any]) -> Row:
     trial = values["hidden_cells"]
     reached = trial.get("accuracy", trial.get("mean_absolute_error"))
     floor = trial.get("accuracy_of_mode", trial.get("mean_absolute_error_of_mean"))
-    cells = [Cell(name), Cell(count(values["unknown"])), Cell(count(values["imputed"]))]
+    counted = ("unknown", "hidden_on_purpose", "imputed", "left_unknown")
+    cells = [Cell(name), *(Cell(count(values[what])) for what in counted)]
     scores = [Cell("" if score is None else f"{score:.3f}") for score in (reached, floor)]
     return Row((*cells, Cell(count(trial.get("hidden"))), *scores), group="variables")
 

@@ -49,6 +49,12 @@ def signed_count(value: float | None) -> str:
     return f"{value:+,.0f}".replace("-", _MINUS) if value else "0"
 
 
+def signed_percent(share: float) -> str:
+    """+1.25 % for 0.0125; more digits where it is small."""
+    digits = 2 if abs(share) >= 1e-4 else 5
+    return f"{100 * share:+.{digits}f}".replace("-", _MINUS) + "\N{NO-BREAK SPACE}%"
+
+
 def percent(level: float) -> str:
     """95 % for 0.95."""
     return f"{100 * level:g}\N{NO-BREAK SPACE}%"

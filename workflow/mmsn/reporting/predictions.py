@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mmsn.errors import UserError
 from mmsn.labels import LABELS
+from mmsn.lineage import NO_SPLIT, Split
 
 _COLUMNS = ("dicom_id", "subject_id", "label", "target", "score")
 _AGAIN = "evaluate the run again"
@@ -28,6 +29,8 @@ class Predictions:
     """[N, L] of 1, 0, NaN (ignored)."""
     scores: NDArray[np.float64]
     """[N, L] probabilities."""
+    split: Split = NO_SPLIT
+    """The split under which the run was trained and judged."""
 
 
 def from_table(table: pa.Table, source: str) -> Predictions:
@@ -62,14 +65,20 @@ def from_table(table: pa.Table, source: str) -> Predictions:
     if (patients != patients[:, :1]).any():
         raise UserError(f"{source}: column subject_id: an image belongs to two patients; {_AGAIN}")
     return Predictions(
-        np.asarray(images, dtype=object), patients[:, 0], tuple(labels), columns["target"], columns["score"]
+        np.asarray(images, dtype=object),
+        patients[:, 0],
+        tuple(labels),
+        columns["target"],
+        columns["score"],
+        Split.of_table(table),
     )
 
 
 def check_same_test_set(first: Predictions, second: Predictions, names: tuple[str, str]) -> None:
-    """Raise `UserError` with both runs' names unless images, patients, labels and targets are the same.
+    """Raise `UserError` with both runs' names unless split, images, patients, labels and targets are the same.
 
-    A paired comparison of models that saw different test sets means nothing.
+    A paired comparison of models that saw different test sets means nothing, and of two that were trained on different
+    patients little.
     """
     difference = _difference(first, second)
     if difference:
@@ -80,6 +89,9 @@ def check_same_test_set(first: Predictions, second: Predictions, names: tuple[st
 
 
 def _difference(first: Predictions, second: Predictions) -> str:
+    if first.split != second.split:
+        hashes = (run.split.short or "none recorded" for run in (first, second))
+        return f"their splits differ (split_sha256 {' and '.join(hashes)})"
     if first.labels != second.labels:
         other = sorted(set(first.labels) ^ set(second.labels))
         return f"only one of them has the label{'s' * (len(other) > 1)} {', '.join(other)}"

@@ -8,11 +8,11 @@ from typing import Any, Final, Literal, TypeAlias
 import pyarrow as pa
 
 from mmsn.errors import UserError
+from mmsn.lineage import TEST_SET
 
 Metric: TypeAlias = Literal["auroc", "auprc"]
 METRICS: Final[tuple[Metric, ...]] = ("auroc", "auprc")
 METRIC_NAMES: Final[dict[Metric, str]] = {"auroc": "AUROC", "auprc": "AUPRC"}
-_FACTS_KEY: Final = "mmsn.test_set"
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
@@ -89,10 +89,12 @@ class Facts:
     seed: int
     baseline: str
     """Method id of the reference."""
+    split: str = ""
+    """First digits of the hash of the split under which every run was trained and judged."""
 
     def metadata(self) -> dict[str, str]:
         """As metadata of a Parquet file."""
-        return {_FACTS_KEY: json.dumps(asdict(self))}
+        return {TEST_SET: json.dumps(asdict(self))}
 
     @classmethod
     def of(cls, table: pa.Table, source: str) -> "Facts":
@@ -101,7 +103,7 @@ class Facts:
         Raises:
             UserError: `source` is no table of `report statistics`.
         """
-        stored = (table.schema.metadata or {}).get(_FACTS_KEY.encode())
+        stored = (table.schema.metadata or {}).get(TEST_SET.encode())
         if stored is None:
             raise UserError(f"{source}: not a table of `report statistics`; run that first")
         return cls(**json.loads(stored))

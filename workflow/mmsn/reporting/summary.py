@@ -58,7 +58,7 @@ def summarise(
     facts = _facts(test_set, next(iter(scored.values())), settings)
     summary = table_of(_summary_rows(entries, settings, facts), SUMMARY)
     labels = table_of(_label_rows(entries, test_set, settings), LABELS)
-    metadata = facts.metadata()
+    metadata = facts.metadata() | test_set.split.metadata
     return Statistics(summary.replace_schema_metadata(metadata), labels.replace_schema_metadata(metadata))
 
 
@@ -113,6 +113,7 @@ def _facts(test_set: Predictions, scored: Scored, settings: StatisticsSettings) 
         level=settings.level,
         seed=settings.seed,
         baseline=settings.baseline,
+        split=test_set.split.short,
     )
 
 

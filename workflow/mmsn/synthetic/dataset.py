@@ -14,6 +14,8 @@ from mmsn.errors import UserError
 from mmsn.synthetic import mimic_cxr
 from mmsn.synthetic.chexpert import write_chexpert
 from mmsn.synthetic.labelling import second_opinion
+from mmsn.synthetic.marker import MARKER
+from mmsn.synthetic.measurements import write_measurements
 from mmsn.synthetic.mimic_iv import write_mimic_iv
 from mmsn.synthetic.model import FINDINGS
 from mmsn.synthetic.nih import write_nih
@@ -64,9 +66,9 @@ def _is_there(settings: SynthSettings, output: Path) -> bool:
     if not any(output.iterdir()):
         return False
     step = "choose another folder or delete it"
-    truth = output / "truth.json"
+    truth = output / MARKER
     if not truth.exists():
-        raise UserError(f"{output} holds files but no synthetic data set (no truth.json); {step}")
+        raise UserError(f"{output} holds files but no synthetic data set (no {MARKER}); {step}")
     differing = _differences(files.read_json(truth).get("parameters", {}), parameters(settings))
     if differing:
         raise UserError(f"{output} holds a data set made with other parameters ({differing}); {step}")
@@ -90,12 +92,14 @@ def _write(settings: SynthSettings, folder: Path, workers: int) -> None:
         draw_plates(plates, folder, workers)
     files.write_table(folder / "truth.parquet", truth_table(world))
     files.write_text(folder / "README.txt", README)
-    files.write_json(folder / "truth.json", truth_json(settings, world))
+    files.write_json(folder / MARKER, truth_json(settings, world))
 
 
 def _write_tables(settings: SynthSettings, world: World, folder: Path) -> None:
     rng = np.random.default_rng((settings.seed, 10))
     write_mimic_iv(rng, world.hospital, settings.mimic_iv_version, folder / "mimic-iv")
+    apart = np.random.default_rng((settings.seed, 11))  # so that the other tables stay what they are
+    write_measurements(apart, world.hospital, settings.mimic_iv_version, folder / "mimic-iv")
     cxr = folder / "mimic-cxr-jpg"
     mimic_cxr.write_metadata(cxr, world)
     mimic_cxr.write_split(cxr, world)

@@ -27,6 +27,29 @@ def exact_subset(scores: Numbers, sizes: Integers, total: int) -> Flags:
     return chosen
 
 
+def exact_number(scores: Numbers, sizes: Integers, number: int, total: int) -> Flags:
+    """Choose `number` groups by falling score, then exchange some until their sizes add up to `total`.
+
+    The sum is as close to `total` as exchanges of one group for another bring it. Groups of score -inf are never
+    chosen.
+    """
+    order = np.argsort(-scores, kind="stable")
+    order = order[np.isfinite(scores[order])]
+    inside, outside = order[:number], order[number:]
+    while (missing := total - int(sizes[inside].sum())) and len(inside) and len(outside):
+        leaving, first_in = np.unique(sizes[inside], return_index=True)
+        coming, first_out = np.unique(sizes[outside], return_index=True)
+        left = np.abs(missing - (coming[None, :] - leaving[:, None]))
+        row, column = np.unravel_index(int(left.argmin()), left.shape)
+        if left[row, column] >= abs(missing):
+            break
+        here, there = first_in[row], first_out[column]
+        inside[here], outside[there] = outside[there], inside[here]
+    chosen = np.zeros(len(sizes), bool)
+    chosen[inside] = True
+    return chosen
+
+
 def choose(rng: np.random.Generator, among: Flags, count: int) -> Flags:
     """A uniform sample of `count` of the rows that are true in `among` (all of them when there are fewer)."""
     rows = np.flatnonzero(among)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmsn.synthetic import published
-from mmsn.synthetic.exact import Flags, Integers, Numbers, choose, exact_subset
+from mmsn.synthetic.exact import Flags, Integers, Numbers, choose, exact_number, exact_subset
 from mmsn.synthetic.settings import SynthSettings
 from mmsn.synthetic.timeline import DAY, Contacts, Encounters, draw_contacts, draw_encounters, draw_study_times
 from mmsn.synthetic.views import Shapes, draw_shapes, true_views
@@ -122,7 +122,11 @@ def _patients(rng: np.random.Generator, contacts: Contacts, images: Integers, to
     admitted = np.bincount(contacts.patient, contacts.admitted, imaged) > 0
     # Patients absent from MIMIC-IV: some of those who were never admitted.
     score = np.where(admitted, -np.inf, rng.uniform(size=imaged))
-    absent = exact_subset(score, images, published.scaled(published.IMAGES_WITHOUT_SEX, int(images.sum())))
+    of_all = int(images.sum())
+    lost = published.scaled(published.IMAGES_WITHOUT_SEX, of_all)
+    absent = exact_number(
+        score, images, min(lost, max(1, published.scaled(published.PATIENTS_WITHOUT_SEX, of_all))), lost
+    )
     count = imaged + max(0, total - int((~absent).sum()))
     known = np.r_[~absent, np.ones(count - imaged, bool)]
     with_sex = np.where(absent, 0, images)
@@ -204,6 +208,7 @@ def _choose_icu(
     encounters, of_study = visits.encounters, visits.encounter
     count = len(possible)
     covered = _covers(begin // DAY, end // DAY, visits)
+    possible = possible & ~_covers_another(begin // DAY, end // DAY, visits)
     sizes = np.bincount(of_study, np.where(covered, visits.known_images, 0), count).astype(np.int64)
     bedside = np.bincount(of_study, visits.shapes.bedside & (visits.shapes.laterals == 0), count)
     walking = np.bincount(of_study, visits.shapes.laterals, count)
@@ -220,6 +225,18 @@ def _covers(first_day: Integers, last_day: Integers, visits: _Visits) -> Flags:
     """Whether the interval of its own encounter covers the day of each study [S]."""
     day = visits.time // DAY
     out: Flags = (first_day[visits.encounter] <= day) & (day <= last_day[visits.encounter])
+    return out
+
+
+def _covers_another(first_day: Integers, last_day: Integers, visits: _Visits) -> Flags:
+    """Whether the interval of an encounter covers the day of a study of a neighbouring one; such images would count
+    twice."""
+    day, owner = visits.time // DAY, visits.encounters.patient
+    out = np.zeros(len(first_day), bool)
+    for step in (-2, -1, 1, 2):
+        row = np.clip(visits.encounter + step, 0, len(first_day) - 1)
+        same = (owner[row] == owner[visits.encounter]) & (row != visits.encounter)
+        out[row[same & (first_day[row] <= day) & (day <= last_day[row])]] = True
     return out
 
 

@@ -16,6 +16,8 @@ VIEW_OTHER: Final = 21
 OTHER_VIEWS: Final = ("AP AXIAL", "LAO", "AP LLD", "PA RLD", "RAO", "LPO", "XTABLE LATERAL", "SWIMMERS")
 IMAGES_WITHOUT_SEX: Final = 889
 """Images of patients who are absent from MIMIC-IV."""
+PATIENTS_WITHOUT_SEX: Final = PATIENTS - 65_152
+"""Those patients: 65,152 are in the cohort."""
 OTHER_VIEWS_WITHOUT_SEX: Final = 1
 MALE_IMAGES: Final = 196_446
 """Of the 376,221 images with sex."""
@@ -23,8 +25,8 @@ POSITION_MISSING: Final = 41_100
 """Of the 376,221 images with sex."""
 DIED_IMAGES: Final = 18_489
 """Images within an admission that ended in death, day-level rule, the last admission in file order winning."""
-ICU_IMAGES: Final = 376_221 - 297_921
-"""Images within an ICU stay, day-level rule."""
+ICU_IMAGES: Final = IMAGES - 297_921
+"""Images within an ICU stay, day-level rule: the notebook counts the others over all images, before exclusions."""
 IMAGES_WITHOUT_LABELS: Final = 15
 SPLIT: Final = {"train": 368_960, "validate": 2_991, "test": 5_159}
 """Images of the official split."""

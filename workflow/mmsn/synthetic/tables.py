@@ -1,6 +1,8 @@
 """CSV files as PhysioNet ships them: columns of Arrow arrays, gzipped lightly and the same bytes for the same rows."""
 
 import gzip
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,30 @@ Columns = dict[str, Any]
 def write_csv(path: Path, columns: Columns) -> None:
     """Write a table with a header line; gzipped when `path` ends in `.gz`. Cells must not need quotes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.table(columns)
+    with append_csv(path) as append:
+        append(columns)
+
+
+@contextmanager
+def append_csv(path: Path) -> Iterator[Callable[[Columns], None]]:
+    """Write a table in parts, which must have the same columns; as `write_csv`."""
     options = csv.WriteOptions(include_header=False, quoting_style="none")
-    with path.open("wb") as raw:
-        if path.suffix != ".gz":
-            raw.write(_header(columns))
-            csv.write_csv(table, raw, options)
-            return
-        # No name and no time in the gzip header, or equal tables would differ.
-        with gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as packed:
-            packed.write(_header(columns))
-            csv.write_csv(table, pa.PythonFile(packed, "w"), options)
+    with ExitStack() as opened:
+        target: Any = opened.enter_context(path.open("wb"))
+        if path.suffix == ".gz":
+            # No name and no time in the gzip header, or equal tables would differ.
+            packed = gzip.GzipFile("", "wb", compresslevel=1, fileobj=target, mtime=0)
+            target = opened.enter_context(packed)
+        started = False
+
+        def append(columns: Columns) -> None:
+            nonlocal started
+            if not started:
+                target.write(_header(columns))
+                started = True
+            csv.write_csv(pa.table(columns), pa.PythonFile(target, "w"), options)
+
+        yield append
 
 
 def _header(columns: Columns) -> bytes:

@@ -85,15 +85,19 @@ def draw_images(rng: np.random.Generator, shapes: Shapes, known: Flags, images: 
     rows = np.flatnonzero(is_lateral)
     left[rows[np.argsort(room[rows], kind="stable")[: int(views[3])]]] = True
     view = np.where(is_lateral, np.where(left, "LL", "LATERAL"), np.where(shapes.bedside[study], "AP", "PA"))
-    recorded = _record(rng, view, known[study], missing, other)
+    recorded = _record(rng, view, known[study], shapes.images[study] > 1, missing, other)
     position_missing = _hide_position(rng, known[study])
     return Images(study, view, recorded, position_missing)
 
 
 def _record(
-    rng: np.random.Generator, view: NDArray[np.str_], known: Flags, missing: int, other: int
+    rng: np.random.Generator, view: NDArray[np.str_], known: Flags, accompanied: Flags, missing: int, other: int
 ) -> NDArray[np.str_]:
-    """Hide views so that the recorded counts of each view come out exactly."""
+    """Hide views so that the recorded counts of each view come out exactly.
+
+    Other views, which leave the cohort, go to images that are not their study's only one, where there are enough, so
+    that no patient leaves with them.
+    """
     recorded = view.astype("<U16")
     shares = np.array([published.VIEWS[name] for name in VIEW_NAMES], float)
     hidden = apportion(missing + other, shares)
@@ -101,7 +105,8 @@ def _record(
     for name, count in zip(VIEW_NAMES, hidden, strict=True):
         chosen |= choose(rng, view == name, int(count))
     outside = min(published.OTHER_VIEWS_WITHOUT_SEX, other // 2)
-    strange = choose(rng, chosen & known, other - outside)
+    among = chosen & known & accompanied
+    strange = choose(rng, among if among.sum() >= other - outside else chosen & known, other - outside)
     strange |= choose(rng, chosen & ~known, other - int(strange.sum()))
     recorded[chosen] = ""
     recorded[strange] = np.resize(np.array(published.OTHER_VIEWS), int(strange.sum()))

@@ -5,8 +5,8 @@ from typing import Any
 import yaml
 
 _LICENCE = (
-    "Weights fall under the terms of the images they were trained on. With credentialed data such as MIMIC-CXR that is the "
-    "data use agreement: share them only as it allows."
+    "Weights fall under the terms of the images they were trained on. With credentialed data such as MIMIC-CXR that is "
+    "the data use agreement: share them only as it allows."
 )
 
 

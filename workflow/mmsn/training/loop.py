@@ -92,7 +92,7 @@ class Pretraining:
         self.world, self.journal = world or World(), journal or Journal(None)
         self.device = step.device
         self.share = self.world.share(settings.batch_size)
-        self.optimizer = create_optimizer(step, settings, self.device)
+        self.optimizer = create_optimizer(step, settings)
         on_gpu = self.device.type == "cuda"
         self.scaler = GradScaler(self.device.type, enabled=on_gpu and settings.precision == "fp16")
         self.steps_per_epoch = len(data) // settings.batch_size

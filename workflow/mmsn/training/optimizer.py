@@ -6,8 +6,8 @@ from torch import nn
 from mmsn.training.settings import TrainingSettings
 
 
-def create_optimizer(model: nn.Module, settings: TrainingSettings, device: torch.device) -> torch.optim.AdamW:
-    """AdamW on every parameter that requires a gradient (fused kernels on a GPU).
+def create_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
+    """AdamW on every parameter that requires a gradient, in fused kernels.
 
     With `decay_exclusions`, biases, norms, positions, class and mask token and prototypes do not decay, as in
     facebookresearch/msn (`src/helper.py`, `init_opt`).
@@ -20,7 +20,7 @@ def create_optimizer(model: nn.Module, settings: TrainingSettings, device: torch
         {"params": excluded, "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=device.type == "cuda")
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
 def _never_decays(name: str, parameter: nn.Parameter) -> bool:

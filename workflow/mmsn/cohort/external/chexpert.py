@@ -10,9 +10,10 @@ import pyarrow as pa
 from mmsn.cohort.build import Cohort
 from mmsn.cohort.database import connect, rows, run_file
 from mmsn.cohort.external.reading import cell, header, read_csv
-from mmsn.cohort.external.result import finish, step
+from mmsn.cohort.external.result import finish
 from mmsn.cohort.external.settings import ChexpertSettings
 from mmsn.cohort.external.sources import ChexpertFiles
+from mmsn.cohort.flow import step
 from mmsn.cohort.tables import TABLES, Column, InputTable
 from mmsn.errors import UserError
 from mmsn.labels import LABELS

@@ -13,6 +13,7 @@ from mmsn.cohort.external.sources import find_chexpert, find_nih
 from mmsn.config_errors import explain
 from mmsn.errors import UserError
 from mmsn.settings import Section
+from mmsn.synthetic.marker import marker_of
 
 if TYPE_CHECKING:
     from mmsn.cohort.build import Cohort
@@ -51,7 +52,7 @@ def nih(
         return nih.build(find_nih(nih_14), _settings(settings, NihSettings), threads)
 
     outputs = (output_images, output_exclusions, output_flow)
-    raise typer.Exit(console.run(lambda: _make("nih-14", build, not_in or [], outputs), log))
+    raise typer.Exit(console.run(lambda: _make("nih-14", nih_14, build, not_in or [], outputs), log))
 
 
 @app.command()
@@ -74,21 +75,24 @@ def chexpert(
         return build_chexpert(find_chexpert(chexpert, chosen), chosen, threads)
 
     outputs = (output_images, output_exclusions, output_flow)
-    raise typer.Exit(console.run(lambda: _make("chexpert", build, not_in or [], outputs), log))
+    raise typer.Exit(console.run(lambda: _make("chexpert", chexpert, build, not_in or [], outputs), log))
 
 
-def _make(data_set: str, build: Callable[[], "Cohort"], not_in: list[Path], outputs: tuple[Path, Path, Path]) -> None:
+def _make(
+    data_set: str, folder: Path, build: Callable[[], "Cohort"], not_in: list[Path], outputs: tuple[Path, Path, Path]
+) -> None:
     """Build, compare with the other data sets, and only then write."""
-    from mmsn.cohort.flow import lines
+    from mmsn.cohort.flow import lines, origin
     from mmsn.cohort.leaks import COLUMNS, check_leaks
 
     cohort = build()
+    flow = cohort.flow | origin(marker_of(folder) is not None)
     check_leaks({data_set: cohort.images} | {path.parent.name: files.read_table(path, COLUMNS) for path in not_in})
     output_images, output_exclusions, output_flow = outputs
     files.write_table(output_images, cohort.images)
     files.write_table(output_exclusions, cohort.exclusions)
-    files.write_json(output_flow, cohort.flow)
-    for line in lines(cohort.flow):
+    files.write_json(output_flow, flow)
+    for line in lines(flow):
         console.logger.info(line)
 
 

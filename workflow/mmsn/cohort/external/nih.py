@@ -11,9 +11,10 @@ from mmsn.cohort.build import Cohort
 from mmsn.cohort.database import connect, rows, run_file, table
 from mmsn.cohort.external import resplit
 from mmsn.cohort.external.reading import cell, read_csv, read_list
-from mmsn.cohort.external.result import finish, step
+from mmsn.cohort.external.result import finish
 from mmsn.cohort.external.settings import NihSettings
 from mmsn.cohort.external.sources import NihFiles
+from mmsn.cohort.flow import step
 from mmsn.cohort.splits import SPLITS
 from mmsn.cohort.tables import Column, InputTable
 from mmsn.errors import UserError

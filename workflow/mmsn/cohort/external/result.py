@@ -6,12 +6,14 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from mmsn.cohort.build import SPLIT_HASH, Cohort
+from mmsn.cohort.build import Cohort
 from mmsn.cohort.database import rows, table
+from mmsn.cohort.flow import stage, step
 from mmsn.cohort.leaks import check_leaks
 from mmsn.cohort.schema import EXCLUSIONS, IDENTITY
 from mmsn.cohort.splits import SPLITS
 from mmsn.labels import LABEL_SETS
+from mmsn.lineage import Split
 from mmsn.settings import Section
 
 VARIABLES: Final = pa.schema(
@@ -31,12 +33,6 @@ def images_schema(data_set: str) -> pa.Schema:
     """Schema of an external set's images.parquet: identity, variables, and the set's own labels."""
     labels = [pa.field(name, pa.float32()) for name in LABEL_SETS[data_set].names]
     return pa.schema([*IDENTITY, *VARIABLES, *labels])
-
-
-def step(name: str, count: int, published: int | None = None) -> dict[str, Any]:
-    """One line of flow.json."""
-    difference = None if published is None else count - published
-    return {"step": name, "count": count, "published": published, "difference": difference}
 
 
 def finish(
@@ -62,17 +58,27 @@ def finish(
     connection.execute("CREATE VIEW placed AS SELECT rowid AS image, subject_id, split, reason FROM images")
     schema = images_schema(data_set)
     columns = ", ".join(f'"{name}"' for name in schema.names)
-    kept = connection.sql(f"SELECT {columns} FROM images WHERE reason IS NULL ORDER BY subject_id, study_id, dicom_id")
+    stay = connection.sql(f"SELECT {columns} FROM images WHERE reason IS NULL ORDER BY subject_id, study_id, dicom_id")
     ((digest,),) = table(connection, "split_hash").to_pydict().values()
-    images = kept.to_arrow_table().cast(schema).replace_schema_metadata({SPLIT_HASH: digest})
+    images = stay.to_arrow_table().cast(schema).replace_schema_metadata(Split(data_set, digest).metadata)
     check_leaks({data_set: images})
     sizes = dict(rows(connection, "SELECT split, count(*) FROM placed WHERE reason IS NULL GROUP BY split"))
-    steps = steps + [step(f"kept: {split}", sizes.get(split, 0), published.get(split)) for split in SPLITS]
+    kept = {split: step(f"kept: {split}", sizes.get(split, 0), published.get(split)) for split in SPLITS}
+    left = rows(connection, "SELECT reason, count(*) FROM placed WHERE reason IS NOT NULL GROUP BY reason ORDER BY ALL")
+    diagram = {
+        "stages": [
+            stage("In the tables", steps, [step(reason, count) for reason, count in left]),
+            stage("Kept", [step("images", len(images))]),
+        ],
+        "splits": [stage(split, [counts | {"step": "images"}]) for split, counts in kept.items()],
+    }
+    steps = [*steps, *kept.values()]
     flow = {
         "split_sha256": digest,
         "settings": settings.model_dump(mode="json"),
         "parts_at": next((line["step"] for line in steps if line["difference"]), None),
         "steps": steps,
+        "diagram": diagram,
         "positives": _positives(connection, data_set),
     }
     return Cohort(images, table(connection, "exclusions").cast(EXCLUSIONS), flow)
