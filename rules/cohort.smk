@@ -11,7 +11,9 @@ VARIABLE_TABLES = {name: variable.tables for name, variable in STUDY.variables.i
 # What the join reads, the same for its three tables. Where files lie is not tracked (functions of the inputs are not),
 # what they hold is.
 CONTENT = content_digest(RAW.paths)
-CONTENT_OF_COHORT = content_digest(RAW.loaded.values())  # without tables that only EHR variables read
+# Without labels, unless the split looks at them, and for rows without tables that only EHR variables read.
+UNLABELLED = [path for name, path in RAW.loaded.items() if SPLIT_SEES_LABELS or name not in ("labels", "test_labels")]
+COUNTING = ["cohort/flow.py", "cohort/flow.sql", "cohort/linkage.py"]  # what only counts, for flow.json
 STATEMENTS = [sql_without_comments(Path(path).read_text()) for path in VARIABLE_SQL.values()]
 LISTS = " ".join(
     f"--{name.replace('_', '-')} {quote(str(path))}"
@@ -61,7 +63,7 @@ rule cohort:
 # Snakemake re-runs everything below a job that runs, whatever comes out of it.
 rule cohort_rows:
     input:
-        tables=[ancient(str(path)) for path in RAW.loaded.values()],
+        tables=[ancient(str(path)) for path in UNLABELLED],
     output:
         rows=ensure(f"{R}/cohort/{DATASET}/rows.parquet", non_empty=True),
     log:
@@ -78,8 +80,8 @@ rule cohort_rows:
         tracked_settings=cohort_settings("labels", "records"),
         settings=lambda wildcards, input: as_json(STUDY.cohort),
         folders=lambda wildcards, input: FOLDERS,
-        content=CONTENT_OF_COHORT,
-        code=code_digest("cohort.command"),
+        content=content_digest(UNLABELLED),
+        code=code_digest("cohort.command", without=COUNTING),
     message:
         "Listing the cohort's images and their splits"
     shell:
@@ -89,7 +91,7 @@ rule cohort_rows:
 
 rule cohort_records:
     input:
-        tables=[ancient(str(path)) for path in RAW.paths],
+        tables=[ancient(str(path)) for path in [*UNLABELLED, *RAW.streamed.values()]],
     output:
         records=ensure(f"{R}/cohort/{DATASET}/records.parquet", non_empty=True),
     log:
@@ -109,9 +111,9 @@ rule cohort_records:
         variables=lambda wildcards, input: as_json(VARIABLE_SQL),
         variable_tables=as_json(VARIABLE_TABLES),
         folders=lambda wildcards, input: FOLDERS,
-        content=CONTENT,
+        content=content_digest([*UNLABELLED, *RAW.streamed.values()]),
         statements=STATEMENTS,
-        code=code_digest("cohort.command"),
+        code=code_digest("cohort.command", without=COUNTING),
     message:
         "Collecting the EHR variables of the cohort's images"
     shell:

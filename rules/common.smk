@@ -55,6 +55,7 @@ STUDY, RAW, EXTERNAL = validated(config)
 R = str(STUDY.results)
 LOGS, BENCHMARKS = f"{R}/logs", f"{R}/benchmarks"
 DATASET = "mimic-cxr"
+SPLIT_SEES_LABELS = STUDY.cohort.split == "random" and STUDY.cohort.split_stratify
 
 
 wildcard_constraints:
@@ -83,11 +84,20 @@ def cohort_settings(*without):
     """The cohort's settings with those named at their defaults: what a table without labels, or EHR, depends on."""
     labelling, linking = {"labels", "uncertain", "test_labels"}, {"linkage", "unlinked"}
     reset = {"assert_published"}
-    if "labels" in without and not (STUDY.cohort.split == "random" and STUDY.cohort.split_stratify):
-        reset |= labelling  # a stratified split looks at the labels
+    if "labels" in without and not SPLIT_SEES_LABELS:
+        reset |= labelling
     if "records" in without:
         reset |= linking
     return as_json(STUDY.cohort.model_dump(mode="json", exclude=reset))
+
+
+def backbone_of(wildcards):
+    """What a method's training depends on of its backbone, as JSON: not the title; ImageNet weights where it has any."""
+    method, backbone = method_from_id(wildcards.method), STUDY.backbones[wildcards.backbone]
+    if not method.starts_from_imagenet:
+        return as_json(backbone.model_dump(mode="json", exclude={"title", "imagenet"}))
+    weights = [] if backbone.imagenet.weights == "timm" else [Path(backbone.imagenet.weights)]
+    return [as_json(backbone.model_dump(mode="json", exclude={"title"})), content_digest(weights)]
 
 
 def method_labels(wildcards):

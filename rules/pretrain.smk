@@ -25,7 +25,8 @@ rule pretrain:
         runtime=lambda wildcards, attempt: 2880 * attempt,
     params:
         images=lambda wildcards, input: input.labels or input.rows,
-        backbone=lambda wildcards: as_json(STUDY.backbones[wildcards.backbone]),
+        tracked_backbone=backbone_of,
+        backbone=lambda wildcards, input: as_json(STUDY.backbones[wildcards.backbone]),
         settings=lambda wildcards: as_json(STUDY.training(method_from_id(wildcards.method))),
         store=lambda wildcards, input: str(Path(input.index).parent),
         features=lambda wildcards, input: f"--features {quote(input.features)}" if input.features else "",

@@ -53,7 +53,8 @@ c1        10000003    50000003  test
 # The headers as PhysioNet ships them; `race` is called `ethnicity` in MIMIC-IV 1.0.
 HEADERS = {
     "patients": "subject_id,gender,anchor_age,anchor_year,anchor_year_group,dod",
-    "admissions": "subject_id,hadm_id,admittime,dischtime,deathtime,admission_type,insurance,race,edregtime,hospital_expire_flag",
+    "admissions": "subject_id,hadm_id,admittime,dischtime,deathtime,admission_type,insurance,race,edregtime,"
+    "hospital_expire_flag",
     "icustays": "subject_id,hadm_id,stay_id,first_careunit,last_careunit,intime,outtime,los",
     "metadata": "dicom_id,subject_id,study_id,PerformedProcedureStepDescription,ViewPosition,Rows,Columns,StudyDate,"
     "StudyTime,ProcedureCodeSequence_CodeMeaning,ViewCodeSequence_CodeMeaning,"

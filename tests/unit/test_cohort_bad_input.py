@@ -53,6 +53,7 @@ BAD_CELLS = [
     ("metadata", "21500601", "2150-06-01", "row 3, column StudyDate: '2150-06-01' must be an integer yyyymmdd"),
     ("metadata", "21500601", "21500601.0", "row 3, column StudyDate: '21500601.0' must be an integer yyyymmdd"),
     ("metadata", "21500601", "21501340", "row 3, column StudyDate: '21501340' must be an integer yyyymmdd, a day of"),
+    ("metadata", "120000.0   R", "21500302   R", "row 3, column StudyTime: '21500302' must be a number HHMMSS.ffffff"),
     ("metadata", "120000.0   R", "noon       R", "row 3, column StudyTime: 'noon' must be a number HHMMSS.ffffff"),
     ("metadata", "10000002", "10000002.0", "row 3, column subject_id: '10000002.0' must be an integer"),
     ("metadata", "10000003", "-10000003", "row 4, column subject_id: '-10000003' must be an integer"),

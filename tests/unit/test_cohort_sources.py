@@ -48,6 +48,18 @@ def test_two_versions_in_one_folder_are_refused(tmp_path: Path) -> None:
         find_tables(tmp_path / "mimic-iv", tmp_path / "mimic-cxr", OFFICIAL)
 
 
+def test_tables_named_by_different_versions_go_together_but_two_of_one_table_are_refused(tmp_path: Path) -> None:
+    # MIMIC-CXR-JPG 2.1.0 ships its tables under the names of 2.0.0; copies of it carry both.
+    Mimic().write(tmp_path)
+    cxr = tmp_path / "mimic-cxr"
+    usual = build_in(tmp_path)
+    (cxr / "mimic-cxr-2.0.0-chexpert.csv").rename(cxr / "mimic-cxr-2.1.0-chexpert.csv")
+    assert build_in(tmp_path).images.equals(usual.images)
+    (cxr / "mimic-cxr-2.0.0-chexpert.csv").write_text((cxr / "mimic-cxr-2.1.0-chexpert.csv").read_text())
+    with pytest.raises(UserError, match=r"holds mimic-cxr-2\.0\.0-chexpert and mimic-cxr-2\.1\.0-chexpert; keep"):
+        build_in(tmp_path)
+
+
 def test_only_the_tables_that_the_settings_need_are_looked_for(tmp_path: Path) -> None:
     Mimic().write(tmp_path)
     (tmp_path / "mimic-cxr" / "mimic-cxr-2.0.0-split.csv").unlink()

@@ -176,7 +176,27 @@ def test_mae_keeps_the_published_number_of_patches(preset, kept):
     backbone = BACKBONE.model_copy(
         update={"options": {**BACKBONE.options, "img_size": 224, "patch_size": 16, "embed_dim": 8}}
     )
-    assert create_step(method, backbone, settings_of(method, preset), 0, 0).kept_patches == kept
+    settings = settings_of(method, preset, views={"random_size": 224})
+    assert create_step(method, backbone, settings, 0, 0).kept_patches == kept
+
+
+def test_mae_refuses_views_of_another_grid_than_the_backbones():
+    method = parse_method("mae")
+    with pytest.raises(UserError, match=r"mae\.views\.random_size: 32 has 64 patches of 4 pixels, the backbone 16"):
+        create_step(method, BACKBONE, settings_of(method, views={"random_size": 32}), 0, 0)
+
+
+def test_dropout_of_a_backbone_is_drawn_again_after_a_stop(store, tmp_path):
+    backbone = BACKBONE.model_copy(update={"options": {**BACKBONE.options, "drop_path_rate": 0.5, "depth": 3}})
+    settings = settings_of(parse_method("msn"), epochs=1)
+    losses = []
+    for seed_of_the_process in (1, 2):
+        data = PretrainData(store, torch.arange(40).numpy())
+        step = create_step(parse_method("msn"), backbone, settings, 0, seed=1)
+        policy = CheckpointPolicy(tmp_path / f"run{seed_of_the_process}", "f", 1e9)
+        torch.manual_seed(seed_of_the_process)  # what a job that goes on elsewhere would start from
+        losses.append(Pretraining(step, data, settings, 1, policy, "test").run()[0]["loss"])
+    assert losses[0] == losses[1]
 
 
 def test_maes_targets_are_the_pixels_of_a_patch_row_by_row():

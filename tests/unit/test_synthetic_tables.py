@@ -90,8 +90,20 @@ def test_cells_look_like_those_of_physionet(small: Path) -> None:
     assert metadata.StudyTime.astype(float).between(0, 235959.999).all()
     labels = pd.read_csv(small / "mimic-cxr-jpg/mimic-cxr-2.0.0-negbio.csv.gz", dtype=str, keep_default_na=False)
     assert set(np.unique(labels[list(LABELS)])) == {"", "0.0", "1.0", "-1.0"}
+    read = pd.read_csv(small / "mimic-cxr-jpg/mimic-cxr-2.1.0-test-set-labeled.csv", dtype=str)
+    assert list(read) == ["study_id", *(name.replace("Lung Opacity", "Airspace Opacity") for name in LABELS)]
     admissions = pd.read_csv(small / "mimic-iv/hosp/admissions.csv.gz", dtype=str)
     assert admissions.admittime.str.fullmatch(r"2\d{3}-\d\d-\d\d \d\d:\d\d:00").all()
+
+
+def test_the_radiologist_reads_the_official_test_split_and_is_right(tables: Path) -> None:
+    cxr = tables / "mimic-cxr-jpg"
+    read = pd.read_csv(cxr / "mimic-cxr-2.1.0-test-set-labeled.csv").set_index("study_id")
+    split = pd.read_csv(cxr / "mimic-cxr-2.0.0-split.csv.gz").set_index("study_id")["split"]
+    assert set(split.loc[read.index]) == {"test"}
+    assert 0 < len(read) <= published.RADIOLOGIST_STUDIES
+    truth = pd.read_parquet(tables / "truth.parquet").drop_duplicates("study_id").set_index("study_id")
+    assert (read["Edema"].notna() == truth.loc[read.index, "Edema"].astype(bool)).all()
 
 
 def test_every_named_radiograph_is_there_in_its_size(small: Path) -> None:

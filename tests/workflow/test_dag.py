@@ -146,10 +146,11 @@ def test_a_changed_source_reruns_what_depends_on_it(finished, file, old, new, re
     ("change", "rerun", "kept"),
     [
         ('{"split": "official", "uncertain": "one"}', {"cohort", "linear"}, {"image_shard", "impute", "pretrain"}),
+        ('{"split": "official", "labels": "negbio"}', {"cohort", "linear"}, {"image_shard", "impute", "pretrain"}),
         ('{"split": "official", "linkage": "time"}', {"cohort", "impute", "pretrain"}, {"image_shard", "image_index"}),
         ('{"split": "random"}', {"cohort", "impute", "image_index", "pretrain", "linear"}, set()),
     ],
-    ids=["labels", "linkage", "split"],
+    ids=["labels", "labeller", "linkage", "split"],
 )
 def test_a_change_of_the_cohort_retrains_only_what_sees_it(finished, change, rerun, kept):
     planned = planned_rules(finished[0].snakemake("--dry-run", "--config", f"cohort={change}").stdout)

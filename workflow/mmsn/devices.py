@@ -19,10 +19,15 @@ def pick_device(name: str, place: int = 0) -> torch.device:
         UserError: when a device is asked for that is not there.
     """
     if name == "auto":
-        return torch.device("cuda", place) if torch.cuda.is_available() else torch.device("cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device("cuda", place) if name == "cuda" else torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"--device {name}: torch sees no GPU here; use --device cpu or auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"GPU {device.index} is asked for and {torch.cuda.device_count()} are visible; lower --processes (the "
+            "workflow's pretrain: gpu)"
+        )
     return device
 
 

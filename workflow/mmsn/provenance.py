@@ -40,14 +40,18 @@ SAMPLED_ABOVE: Final = 512 * MIB
 BLOCKS: Final = 64
 
 
-def code_digest(*modules: str) -> str:
+def code_digest(*modules: str, without: Iterable[str] = ()) -> str:
     """Digest of modules of ours (`training.command`) and of every module of ours they import, however deep.
 
     Comments, docstrings and layout do not count. SQL files (without
     comments), templates and tables count with the modules beside which they lie.
+
+    Args:
+        modules: where to start.
+        without: files of the package (`cohort/flow.py`) that do not touch what the rule makes.
     """
     total = hashlib.sha256()
-    for path in sorted(_closure(*modules)):
+    for path in sorted(_closure(*modules) - {PACKAGE / name for name in without}):
         total.update(f"{path.relative_to(PACKAGE)}:{_file_digest(path)}\n".encode())
     return total.hexdigest()[:16]
 

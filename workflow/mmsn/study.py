@@ -244,6 +244,11 @@ def check_data(study: Study) -> None:
     for key, folder in (("data.chexpert", study.data.chexpert), ("data.nih_14", study.data.nih_14)):
         if folder is not None:
             _require_path(folder, key, "the data set's folder, or leave it null")
+    if any(method.starts_from_imagenet for method in study.methods):
+        for name in study.runs.backbones:
+            source = study.backbones[name].imagenet
+            if source is not None and source.weights != "timm":
+                _require_path(Path(source.weights), f"backbones.{name}.imagenet.weights", "a safetensors file")
     if study.cohort.split == "medfuse":
         use = "MedFuse's patient list; without the lists choose cohort.split: official"
         _require_path(study.data.medfuse_validate, "data.medfuse_validate", use)

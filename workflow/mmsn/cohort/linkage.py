@@ -111,7 +111,8 @@ def lines(counted: Mapping[str, Any]) -> list[str]:
     day, time = (counted["rules"][rule] for rule in RULES)
     shown = [f"{'images by linkage rule':<66}{'day':>11}{'time':>11}"]
     shown += [f"{what:<66}{day[what]:>11,}{time[what]:>11,}" for what in day]
-    shown += [f"{f'from day to time: {change}':<66}{images:>11,}" for change, images in counted["moved"].items()]
+    moved = {change: images for change, images in counted["moved"].items() if images or change.endswith("moved")}
+    shown += [f"{f'from day to time: {change}':<66}{images:>11,}" for change, images in moved.items()]
     return [*shown, "under 'day', where several admissions cover the day, the last in file order wins"]
 
 

@@ -64,7 +64,7 @@ def find_tables(
     `.csv.gz` (as PhysioNet ships it) and `.csv` lie side by side, the first is taken.
 
     Raises:
-        UserError: A folder or table is missing, or two MIMIC-IV versions lie in one folder.
+        UserError: A folder or table is missing, or two versions of one lie in one folder.
     """
     official = settings.split == "official"
     module = _patient_module(mimic_iv)
@@ -97,7 +97,10 @@ def _patient_module(mimic_iv: Path) -> str:
 
 
 def _cxr_table(mimic_cxr: Path, name: str) -> Path:
-    return _table(mimic_cxr, tuple(f"mimic-cxr-{version}-{name}" for version in _CXR_VERSIONS))
+    names = tuple(f"mimic-cxr-{version}-{name}" for version in _CXR_VERSIONS)
+    if all(_candidates(mimic_cxr, (each,)) for each in names):
+        raise UserError(f"{mimic_cxr} holds {' and '.join(names)}; keep the one that is meant")
+    return _table(mimic_cxr, names)
 
 
 def _test_labels(mimic_cxr: Path, settings: CohortSettings) -> Path | None:

@@ -101,12 +101,12 @@ _STUDY_DATE: Final = Column(
 _STUDY_TIME: Final = Column(
     # A DICOM TM value that went through a number and lost its leading zeros: 70318.255 is 07:03:18.255. In millionths.
     "StudyTime",
-    "CAST(CASE WHEN TRY_CAST({cell} AS DECIMAL(15, 6)) >= 0 THEN TRY_CAST({cell} AS DECIMAL(15, 6)) END * 1000000"
-    " AS BIGINT)",
+    "CASE WHEN TRY_CAST({cell} AS DECIMAL(15, 6)) BETWEEN 0 AND 999999.999999"
+    " THEN CAST(TRY_CAST({cell} AS DECIMAL(15, 6)) * 1000000 AS BIGINT) END",
     "a number HHMMSS.ffffff",
     name="study_clock",
     kind=pa.float64(),
-    typed="CASE WHEN {cell} BETWEEN 0 AND 999999999 THEN CAST(round({cell} * 1000000) AS BIGINT) END",
+    typed="CASE WHEN {cell} BETWEEN 0 AND 999999.999999 THEN CAST(round({cell} * 1000000) AS BIGINT) END",
 )
 
 _LABELS: Final = InputTable((_id("study_id"), *(_label(label) for label in LABELS)), key="study_id")

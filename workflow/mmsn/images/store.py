@@ -14,7 +14,7 @@ from torch import Tensor
 from mmsn.console import logger
 from mmsn.errors import UserError
 from mmsn.files import read_table
-from mmsn.images.decode import Pixels
+from mmsn.images.pixels import Pixels
 
 Positions = npt.NDArray[np.int64]
 

@@ -105,6 +105,7 @@ def _write_tables(settings: SynthSettings, world: World, folder: Path) -> None:
     mimic_cxr.write_split(cxr, world)
     mimic_cxr.write_labels(cxr, world, "chexpert", world.reports.codes)
     mimic_cxr.write_labels(cxr, world, "negbio", second_opinion(rng, world.reports.codes))
+    mimic_cxr.write_radiologist(cxr, world, np.random.default_rng((settings.seed, 12)))
     _write_medfuse(rng, world, folder / "medfuse")
 
 

@@ -73,6 +73,15 @@ def _extreme(score: Numbers, count: int) -> Integers:
     return order[np.isfinite(score[order])]
 
 
+def radiologist(findings: Findings) -> Codes:
+    """What a radiologist makes of the findings: 1 where they are, blank where they are not."""
+    codes = np.full((len(findings.present), len(LABELS)), BLANK)
+    for number, name in enumerate(FINDINGS):
+        codes[findings.present[:, number], LABELS.index(name)] = 1
+    codes[findings.none, LABELS.index("No Finding")] = 1
+    return codes
+
+
 def second_opinion(rng: np.random.Generator, codes: Codes) -> Codes:
     """Another labeller's table: filled cells differ here and there (a 1 turns -1, a 0 blank, a -1 either)."""
     other = codes.copy()

@@ -1,4 +1,4 @@
-"""The MIMIC-CXR-JPG tables: metadata, the two labellers' tables and the official split."""
+"""The MIMIC-CXR-JPG tables: metadata, the two labellers' tables, a radiologist's, and the official split."""
 
 from pathlib import Path
 
@@ -6,12 +6,15 @@ import numpy as np
 import pyarrow as pa
 
 from mmsn.labels import LABELS
-from mmsn.synthetic.labelling import BLANK, Codes
+from mmsn.synthetic import published
+from mmsn.synthetic.labelling import BLANK, Codes, radiologist
 from mmsn.synthetic.splits import SPLITS
 from mmsn.synthetic.tables import Columns, select, study_date, study_time, words, write_csv
 from mmsn.synthetic.world import World
 
 PREFIX = "mimic-cxr-2.0.0"
+OTHER_NAMES = {"Lung Opacity": "Airspace Opacity"}
+"""What the radiologist's table calls differently."""
 VIEW_MEANINGS = {"AP": "antero-posterior", "PA": "postero-anterior", "LATERAL": "lateral", "LL": "left lateral"}
 
 
@@ -66,6 +69,17 @@ def write_labels(folder: Path, world: World, labeller: str, codes: Codes) -> Non
     columns: Columns = {"subject_id": subject[rows], "study_id": studies.study_id[rows]}
     columns |= label_columns(codes[rows], LABELS)
     write_csv(folder / f"{PREFIX}-{labeller}.csv.gz", columns)
+
+
+def write_radiologist(folder: Path, world: World, rng: np.random.Generator) -> None:
+    """Write the radiologist's table of version 2.1.0, uncompressed and without patients: studies of the test split."""
+    studies = world.hospital.studies
+    tested = world.splits.official[studies.patient] == SPLITS.index("test")
+    read = rng.permutation(np.flatnonzero(tested & world.reports.labelled))[: published.RADIOLOGIST_STUDIES]
+    labels = label_columns(radiologist(world.reports.findings)[read], LABELS)
+    columns: Columns = {"study_id": studies.study_id[read]}
+    columns |= {OTHER_NAMES.get(name, name): values for name, values in labels.items()}
+    write_csv(folder / "mimic-cxr-2.1.0-test-set-labeled.csv", columns)
 
 
 def label_columns(codes: Codes, order: tuple[str, ...]) -> dict[str, pa.Array]:

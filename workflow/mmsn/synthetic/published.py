@@ -30,6 +30,8 @@ ICU_IMAGES: Final = IMAGES - 297_921
 IMAGES_WITHOUT_LABELS: Final = 15
 SPLIT: Final = {"train": 368_960, "validate": 2_991, "test": 5_159}
 """Images of the official split."""
+RADIOLOGIST_STUDIES: Final = 687
+"""Studies of the official test split that a radiologist labelled (MIMIC-CXR-JPG 2.1.0)."""
 MEDFUSE_SPLIT: Final = {"train": 325_188, "validate": 15_282, "test": 36_625}
 """Labelled images when MedFuse's patient lists split them."""
 MIMIC_IV: Final = {"1.0": (382_278, 523_740, 76_540), "2.2": (299_712, 431_231, 73_181)}

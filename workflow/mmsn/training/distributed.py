@@ -36,13 +36,13 @@ class World:
         own = whole // self.size
         return Share(self.rank * own, own, whole)
 
-    def any(self, flag: bool, device: torch.device) -> bool:
-        """Whether the flag is set in some process; every process gets the same answer."""
+    def any(self, *flags: bool, device: torch.device) -> tuple[bool, ...]:
+        """Whether each flag is set in some process; every process gets the same answer."""
         if self.size == 1:
-            return flag
-        answer = torch.tensor(float(flag), device=device)
-        dist.all_reduce(answer, op=dist.ReduceOp.MAX)
-        return bool(answer.item())
+            return flags
+        answers = torch.tensor(flags, dtype=torch.float32, device=device)
+        dist.all_reduce(answers, op=dist.ReduceOp.MAX)
+        return tuple(answer > 0 for answer in answers.tolist())
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean of each value over the processes."""

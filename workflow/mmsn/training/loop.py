@@ -21,7 +21,7 @@ from mmsn.checkpoint import (
 )
 from mmsn.console import logger, progress
 from mmsn.errors import StoppedBySignal, UserError
-from mmsn.randomness import generator
+from mmsn.randomness import derived_seed, generator
 from mmsn.signals import StopRequest
 from mmsn.training.data import PretrainData
 from mmsn.training.distributed import World
@@ -155,6 +155,7 @@ class Pretraining:
         epoch, step = self.standing.epoch, self.standing.step
         address = (epoch, step) if parts == 1 else (epoch, step, part)
         draws = generator(self.device, self.seed, "views", *address)
+        torch.manual_seed(derived_seed(self.seed, "dropout", *address))  # what a backbone's own dropout draws from
         with self._autocast():
             result: Watched = self.network(batch, draws, epoch)
         self.finite.watch(result["loss"], epoch, step)
@@ -271,12 +272,12 @@ class Pretraining:
         return standing
 
     def _save_if_due(self) -> None:
-        if self.world.any(self._stop.made, self.device):
-            self._settle_and_save()
-            raise StoppedBySignal(self.description)
         due = time.monotonic() - self._saved_at >= self.checkpoint.seconds_between
-        if self.world.any(due, self.device):
+        stop, due = self.world.any(self._stop.made, due, device=self.device)
+        if stop or due:
             self._settle_and_save()
+        if stop:
+            raise StoppedBySignal(self.description)
 
     def _settle_and_save(self) -> None:
         self.finite.settle()

@@ -29,7 +29,10 @@ def monitored(
     """RankMe and feature spread of an encoder on the first images of the data, and the memory in use so far."""
     pixels = store.batch(positions[:MONITORED_IMAGES]).to(device)
     side = encoder.patch_embed.img_size
+    trains = encoder.training
+    encoder.eval()  # no dropout
     features = class_embedding(encoder, normalise(resize(pixels, side[0] if side else pixels.shape[-1])))
+    encoder.train(trains)
     return {
         "rankme": rankme(features),
         "feature_spread": feature_spread(features),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from mmsn.encoder_file import save_encoder
 from mmsn.files import write_table, write_text
 from mmsn.images.store import PixelStore
 from mmsn.lineage import Split
+from mmsn.memory import keep_freed_memory
 from mmsn.methods import Method, method_from_id
 from mmsn.provenance import code_digest, content_digest
 from mmsn.training.card import model_card
@@ -103,7 +105,10 @@ def run_pretraining(
     Under torchrun every process calls this; the first of them writes.
     """
     torch.set_num_threads(threads)
-    where = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    # What is not trained is only written: it needs no GPU beside a model that does.
+    where = pick_device(device if run.method.is_trained else "cpu", int(os.environ.get("LOCAL_RANK", "0")))
+    if where.type == "cpu":
+        keep_freed_memory()
     with joined(where) as world:
         if not world.leads:
             only_errors()
@@ -136,6 +141,8 @@ def _trained(
     if run.settings.compile:
         step.compile_blocks()
     policy = CheckpointPolicy(files.checkpoint, _fingerprint(files, run, step.device.type), checkpoint_seconds)
+    if world.leads and files.tensorboard and not files.checkpoint.exists():
+        shutil.rmtree(files.tensorboard, ignore_errors=True)  # curves of a run that this one replaces
     journal = Journal(files.tensorboard if world.leads else None)
     return Pretraining(step, data, run.settings, run.seed, policy, run.title, world, journal).run()
 
@@ -164,7 +171,8 @@ def _fingerprint(files: PretrainFiles, run: PretrainRun, device: str) -> str:
     tables = [files.images, files.store / "index.parquet", *([files.features] if files.features else [])]
     parts = [
         run.method.id,
-        run.backbone.model_dump_json(),
+        as_built(run.method, run.backbone).model_dump_json(exclude={"title"}),
+        _weights_digest(run),
         run.settings.model_dump_json(),
         str(run.seed),
         device,  # a GPU draws other random numbers than a CPU
@@ -172,6 +180,14 @@ def _fingerprint(files: PretrainFiles, run: PretrainRun, device: str) -> str:
         content_digest(tables),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _weights_digest(run: PretrainRun) -> str:
+    """What ImageNet weights a run starts from: a digest of the file, `timm`, or nothing. No path leaves the house."""
+    source = run.backbone.imagenet
+    if source is None or not run.method.starts_from_imagenet:
+        return ""
+    return source.weights if source.weights == "timm" else content_digest([Path(source.weights)])
 
 
 def _resolved(
@@ -183,6 +199,7 @@ def _resolved(
         "backbone": as_built(run.method, run.backbone).model_dump(mode="json"),
         section_of(run.method): run.settings.model_dump(mode="json"),
         "rows": run.settings.rows,
+        **({"imagenet_weights": _weights_digest(run)} if run.method.starts_from_imagenet else {}),
         "images": len(data),
         "split_sha256": Split.of_file(files.images).sha256,
         "ehr_columns": 0 if data.ehr is None else data.ehr.shape[1],

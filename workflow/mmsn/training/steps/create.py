@@ -67,15 +67,15 @@ def as_built(method: Method, backbone: BackboneSettings) -> BackboneSettings:
         UserError: when ImageNet weights are asked for and the backbone names none.
     """
     if not method.starts_from_imagenet:
-        return backbone
+        return backbone.model_copy(update={"imagenet": None})
     chosen = backbone.imagenet
     if chosen is None:
         raise UserError(
             f"backbones: {backbone.title} has no `imagenet`, which {method.id} needs: give "
             "imagenet: {weights: <safetensors file>}, or {weights: timm} to let timm download them"
         )
-    changes = {"architecture": chosen.architecture or backbone.architecture, "options": chosen.options}
-    return backbone.model_copy(update=changes)
+    architecture = chosen.architecture or backbone.architecture
+    return backbone.model_copy(update={"architecture": architecture, "options": chosen.options, "imagenet": None})
 
 
 def _fusion(method: Method, width: int, settings: TrainingSettings, ehr_columns: int) -> EhrFusion | None:

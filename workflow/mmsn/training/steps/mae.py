@@ -3,6 +3,7 @@
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
+from mmsn.errors import UserError
 from mmsn.images.masks import draw_tokens
 from mmsn.images.views import PretrainViews
 from mmsn.models.heads import EhrFusion
@@ -23,6 +24,12 @@ class MaeStep(PretrainingStep):
         self.settings = settings
         self.views = PretrainViews(settings.views.model_copy(update={"random_views": 0, "focal_views": 0}))
         self.patches = encoder.patch_embed.num_patches
+        patch, side = encoder.patch_embed.patch_size[0], settings.views.random_size
+        if (side // patch) ** 2 != self.patches:
+            raise UserError(
+                f"mae.views.random_size: {side} has {(side // patch) ** 2} patches of {patch} pixels, the backbone "
+                f"{self.patches}; MAE's decoder needs them equal"
+            )
 
     @property
     def encoder(self) -> VisionTransformer:
