@@ -2,9 +2,11 @@
 
 `mmsn synth --tables-only` writes MIMIC-IV 1.0 and MIMIC-CXR-JPG tables of the asked-for number of images (377,110 are
 MIMIC-CXR's), with MIMIC-IV in proportion; they are kept in benchmarks/cached/ for the next run. Each run of ours is a
-fresh process: reading and checking the six tables, joining, assigning MedFuse's split, writing images.parquet. Start-up
-of Python and imports are left out, as they are for the peer. Where other programs use the machine, compare processor
-seconds: they hardly change, seconds do.
+fresh process: reading and checking the six tables, joining, assigning MedFuse's split, comparing the linkage rules,
+writing images.parquet and exclusions.parquet. Start-up of Python and imports are left out, as they are for the peer.
+Where other programs use the machine, seconds say little: compare the fastest runs and processor seconds.
+
+`--scale` runs ten times the images too, and stops with an error where that takes more than 12 times as long or 4 GB.
 
 The peer does what `EHR-data-extract.ipynb` of the released code does after its tables are read: for every image it
 filters the admissions, then the ICU stays, of the image's patient and walks through them. It runs on a random sample
@@ -41,23 +43,44 @@ ADMISSION_TYPES = {"subject_id": int, "admittime": object, "dischtime": object, 
 STAY_TYPES = {"subject_id": int, "intime": object, "outtime": object}
 NOTEBOOK_MINUTES = 12.6
 """8:13 for mortality and 4:24 for the ICU, by the progress bars saved in the notebook."""
+SCALE, SLOWER, LARGEST_MB = 10, 12, 4096
+"""Ten times the images may take at most so many times as long, and so much memory."""
 
 
 def main() -> None:
     arguments = _arguments()
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"{os.cpu_count()} cores, {arguments.threads} used; load before: {load}\n")
-    print(f"{'images':>10} {'tables':>8} {'median s':>9} {'fastest s':>10} {'CPU s':>6} {'peak MB':>8} {'factor':>7}")
-    first: dict[str, float] = {}
-    for images in arguments.rows:
-        for suffix in (".csv", ".csv.gz"):
-            tables = tables_of(images, suffix)
-            seconds, processor, peak = ours(tables, arguments.threads, arguments.repeats)
-            middle = median(seconds)
-            factor = middle / first.setdefault(suffix, middle)
-            row = f"{images:>10,} {suffix:>8} {middle:>9.2f} {min(seconds):>10.2f} {processor:>6.1f} {peak:>8,.0f}"
-            print(f"{row} {factor:>7.1f}", flush=True)
-    peer(arguments.rows[0], arguments.sample, arguments.threads, first[".csv"])
+    print(f"{'images':>10} {'tables':>8} {'median s':>9} {'fastest s':>10} {'CPU s':>6} {'peak MB':>8}")
+    sizes = [arguments.rows, SCALE * arguments.rows] if arguments.scale else [arguments.rows]
+    medians = {
+        suffix: [timed(images, suffix, arguments.threads, arguments.repeats) for images in sizes]
+        for suffix in (".csv", ".csv.gz")
+    }
+    if arguments.scale:
+        check_scaling(medians)
+    else:
+        peer(arguments.rows, arguments.sample, arguments.threads, medians[".csv"][0][0])
+
+
+def timed(images: int, suffix: str, threads: int, repeats: int) -> tuple[float, float]:
+    """Time our runs on the tables of so many images, print a line: the median of seconds, the peak of memory in MB."""
+    seconds, processor, peak = ours(tables_of(images, suffix), threads, repeats)
+    row = f"{images:>10,} {suffix:>8} {median(seconds):>9.2f} {min(seconds):>10.2f} {processor:>6.1f} {peak:>8,.0f}"
+    print(row, flush=True)
+    return median(seconds), peak
+
+
+def check_scaling(medians: dict[str, list[tuple[float, float]]]) -> None:
+    """Print how much longer ten times the images take; fail where it is too long or too large."""
+    too_much = []
+    for suffix, ((small, _), (large, peak)) in medians.items():
+        print(f"{suffix}: {SCALE} times the images take {large / small:.1f} times as long (at most {SLOWER})"
+              f" and {peak:,.0f} MB (at most {LARGEST_MB:,})")  # fmt: skip
+        if large > SLOWER * small or peak > LARGEST_MB:
+            too_much.append(suffix)
+    if too_much:
+        raise SystemExit(f"too slow or too large: {', '.join(too_much)}")
 
 
 def tables_of(images: int, suffix: str) -> Tables:
@@ -98,6 +121,7 @@ def run(tables: Tables, threads: int, keep: Path | None = None) -> tuple[float, 
         start, busy = time.perf_counter(), time.process_time()
         cohort = build(tables, {name: VARIABLES / f"{name}.sql" for name in SIX}, CohortSettings(), threads)
         write_table(keep or Path(folder) / "images.parquet", cohort.images)
+        write_table(Path(folder) / "exclusions.parquet", cohort.exclusions)
         seconds, processor = time.perf_counter() - start, time.process_time() - busy
     return seconds, processor, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -155,9 +179,8 @@ def day(moment: str) -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--rows", type=int, nargs="+", default=[MIMIC_IMAGES], help="images; 377110 3771100 for scaling"
-    )
+    parser.add_argument("--rows", type=int, default=MIMIC_IMAGES, help="images; MIMIC-CXR's number where not given")
+    parser.add_argument("--scale", action="store_true", help="also ten times the images; no peer then")
     parser.add_argument("--repeats", type=int, default=5, help="runs of ours")
     parser.add_argument("--threads", type=int, default=2, help="processor cores for ours")
     parser.add_argument("--sample", type=int, default=2000, help="images that the peer's row loops take")

@@ -29,7 +29,7 @@ BACKBONE = BackboneSettings(
 _SIZES = {
     "pretrain": {},
     "dino": {f"head_{name}": size for name, size in drawn.DINO_HEAD.items()},
-    "mae": {f"decoder_{name}": size for name, size in drawn.DECODER.items()},
+    "mae": {"views": {"random_size": drawn.LARGE}, **{f"decoder_{name}": size for name, size in drawn.DECODER.items()}},
 }
 _RULES = [
     (r"\bnorm([12])\.", r"ln_\1."),

@@ -63,7 +63,7 @@ class Study:
         variables = json.dumps({"sex": {"kind": "categorical", "values": ["M", "F"]}})
         settings = '{"model": "classifier", "fit_on": "train"}'
         made = ("--output-variables", self.folder / "variables.parquet", "--output-report", self.folder / "report.json")
-        given = ("--images", self.images, "--variables", variables, "--settings", settings)
+        given = ("--records", self.images, "--variables", variables, "--settings", settings)
         assert self.verb("ehr", "impute", *given, *made) == 0, self.said
         given = ("--variables-table", self.folder / "variables.parquet", "--variables", variables)
         assert self.verb("ehr", "encode", *given, "--output", self.folder / "sex.parquet") == 0, self.said

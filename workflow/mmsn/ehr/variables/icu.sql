@@ -11,5 +11,6 @@ SELECT
         WHEN admission_cover.image IS NOT NULL OR getvariable('unlinked') = 'zero' THEN 'not_icu'
     END AS value
 FROM study_moment
-LEFT JOIN icu_cover USING (image)
-LEFT JOIN admission_cover USING (image)
+LEFT JOIN icu_cover ON icu_cover.image = study_moment.image
+-- Admissions only matter where an unlinked image is unknown: otherwise this join is of nothing, and costs nothing.
+LEFT JOIN admission_cover ON admission_cover.image = study_moment.image AND getvariable('unlinked') = 'unknown'
