@@ -168,7 +168,7 @@ def test_a_truncated_and_an_absent_radiograph_are_set_aside_and_counted(fresh):
     assert set(quarantined.dicom_id) == {truncated.stem, absent.stem}
     assert quarantined.reason.str.len().min() > 3
     stored = pd.read_parquet(fresh.folder / INDEX)
-    assert len(stored) == len(pd.read_parquet(fresh.folder / COHORT)) - 2
+    assert len(stored) == len(pd.read_parquet(fresh.folder / ROWS)) - 2
 
 
 def test_too_many_unreadable_radiographs_stop_the_run(fresh):
