@@ -45,6 +45,6 @@ def _training(resolved: dict[str, Any], history: list[dict[str, float]]) -> str:
         return f"Not trained on the study's images ({data}): judged as it was drawn or published."
     last = history[-1]
     return (
-        f"{data}; {last['epoch']} epochs, {last['step']:,} steps on {resolved['device']}; "
+        f"{data}; {last['epoch']} epochs, {last['step']:,} steps on {resolved['device']} in {resolved['computed_in']}; "
         f"last loss {last['loss']:.4f}, RankMe {last['rankme']:.1f}."
     )

@@ -29,6 +29,7 @@ from mmsn.training.health import FiniteCheck
 from mmsn.training.journal import Journal
 from mmsn.training.monitor import collapse_warning, monitored
 from mmsn.training.optimizer import create_optimizer
+from mmsn.training.precision import autocast, computed_precision, suit_attention
 from mmsn.training.schedule import learning_rate, stops_early, target_momentum
 from mmsn.training.settings import FollowingSettings, TrainingSettings
 from mmsn.training.steps.base import Batch, PretrainingStep, Watched
@@ -93,8 +94,9 @@ class Pretraining:
         self.device = step.device
         self.share = self.world.share(settings.batch_size)
         self.optimizer = create_optimizer(step, settings)
-        on_gpu = self.device.type == "cuda"
-        self.scaler = GradScaler(self.device.type, enabled=on_gpu and settings.precision == "fp16")
+        self.precision = computed_precision(settings.precision, self.device)
+        suit_attention(step, self.device, self.precision)
+        self.scaler = GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.steps_per_epoch = len(data) // settings.batch_size
         self.standing = self._taken_up()
         self.network = self._distributed()
@@ -156,7 +158,7 @@ class Pretraining:
         address = (epoch, step) if parts == 1 else (epoch, step, part)
         draws = generator(self.device, self.seed, "views", *address)
         torch.manual_seed(derived_seed(self.seed, "dropout", *address))  # what a backbone's own dropout draws from
-        with self._autocast():
+        with autocast(self.device, self.precision):
             result: Watched = self.network(batch, draws, epoch)
         self.finite.watch(result["loss"], epoch, step)
         self.scaler.scale(result["loss"] / parts).backward()
@@ -248,12 +250,6 @@ class Pretraining:
             return nullcontext()
         waits: AbstractContextManager[None] = self.network.no_sync()
         return waits
-
-    def _autocast(self) -> AbstractContextManager[None]:
-        reduced = self.device.type == "cuda" and self.settings.precision != "fp32"
-        kind = torch.bfloat16 if self.settings.precision == "bf16" else torch.float16
-        context: AbstractContextManager[None] = torch.autocast(self.device.type, kind, enabled=reduced)
-        return context
 
     def _scalar(self, value: float) -> Tensor:
         return torch.tensor(value, dtype=torch.float64, device=self.device)

@@ -27,6 +27,7 @@ from mmsn.training.data import PretrainData, load_data
 from mmsn.training.distributed import World, joined
 from mmsn.training.journal import Journal
 from mmsn.training.loop import CheckpointPolicy, Pretraining
+from mmsn.training.precision import computed_precision
 from mmsn.training.settings import SECTIONS, BackboneSettings, PretrainSettings, TrainingSettings, section_of
 from mmsn.training.steps.base import PretrainingStep
 from mmsn.training.steps.create import as_built, create_step
@@ -206,6 +207,7 @@ def _resolved(
         "cohort_digest": content_digest([files.images]),
         "code_digest": code_digest("training.command", run.method.step_module),
         "device": describe(device),
+        "computed_in": computed_precision(run.settings.precision, device),
         "processes": world.size,
         "seconds_since_last_start": round(seconds, 1),
         "torch": str(torch.__version__),

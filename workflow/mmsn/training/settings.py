@@ -12,6 +12,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 FromZero = Annotated[int, Field(ge=0)]
+Precision = Literal["fp16", "bf16", "fp32"]
 
 
 class ImagenetWeights(Section):
@@ -72,8 +73,9 @@ class TrainingSettings(Section):
     """Stop after this many epochs without a lower mean training loss; 0 never stops early."""
     early_stop_min_delta: Annotated[float, Field(ge=0)]
     """What counts as lower."""
-    precision: Literal["fp16", "bf16", "fp32"]
-    """Autocast type of forward passes on a GPU; the loss is always float32, and a CPU computes in float32."""
+    precision: Precision
+    """Autocast type of forward passes; the loss is always float32. A CPU follows `bf16` where it has matrix tiles for
+    it (Intel's AMX), and computes in float32 otherwise."""
     compile: bool
     """Compile the transformer blocks with torch.compile: faster on a GPU after a minute or two; results differ in the
     last bits."""
