@@ -56,6 +56,23 @@ def test_positions_of_kept_patches_are_their_own(encoder):
     assert not torch.allclose(rolled, other)  # the same pixels at other places
 
 
+def test_gradients_are_the_same_to_the_bit_each_time_on_several_threads():
+    torch.manual_seed(0)
+    encoder = create_encoder("vit_tiny_patch16_224", {**SMALL, "img_size": 112, "depth": 1})
+    images, threads = torch.randn(16, 3, 112, 112), torch.get_num_threads()
+    keep = torch.stack([torch.cat([torch.zeros(1), torch.randperm(196)[:165] + 1]) for _ in images]).long()
+    gradients = []
+    torch.set_num_threads(2)
+    try:
+        for _ in range(20):
+            encoder.zero_grad()
+            class_embedding(encoder, images, keep).square().sum().backward()
+            gradients.append(encoder.pos_embed.grad.clone())
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
+
+
 def test_focal_views_interpolate_positions_as_msn_does(encoder):
     resized = position_embedding(encoder.pos_embed, (2, 2))
     assert resized.shape == (1, 5, 32)

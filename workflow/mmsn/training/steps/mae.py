@@ -40,7 +40,7 @@ class MaeStep(PretrainingStep):
         """Loss of a batch."""
         images = self.views(batch.pixels, draws, batch.share).target
         keep = draw_tokens(batch.share.whole, self.patches, self.kept_patches, draws)[batch.share.rows]
-        return watched(self.network(images, keep, batch.ehr))
+        return watched(self.network(images, keep.to(images.device), batch.ehr))
 
     @property
     def kept_patches(self) -> int:

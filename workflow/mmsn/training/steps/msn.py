@@ -74,7 +74,7 @@ class MsnStep(PretrainingStep):
         keep = keep_indices(
             views * share.whole, patches, self.settings.mask_ratio, self.settings.class_token_aware, draws
         )
-        return keep.unflatten(0, (views, share.whole))[:, share.rows].flatten(0, 1)
+        return keep.unflatten(0, (views, share.whole))[:, share.rows].flatten(0, 1).to(images.device)
 
     def follow(self, momentum: float) -> None:
         """Move the target."""
