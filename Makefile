@@ -56,6 +56,7 @@ bench: .venv/installed
 	@$(BIN)/python benchmarks/labevents.py
 	@$(BIN)/python benchmarks/bootstrap.py
 	@$(BIN)/python benchmarks/views.py
+	@$(BIN)/python benchmarks/pretrain_step.py
 	@$(BIN)/python benchmarks/decode.py
 	@$(BIN)/python benchmarks/store_memory.py
 	@$(BIN)/python benchmarks/null_simulation.py

@@ -1,8 +1,9 @@
-"""A training step of vanilla MSN on a CPU, float32: ours beside the released code's.
+"""A training step of vanilla MSN on a CPU: ours beside the released code's, in float32 and in bf16.
 
 Ours is the loop of `mmsn pretrain` under the preset `released`, so both do the same work. The peer is the released
 code's step (`peer_step.py`), and the same built from lightly's own modules where lightly is installed. First on views
-that are ready, then from decoded images: the peer's views are torchvision's on Pillow RGB images, one by one.
+that are ready, then from decoded images: the peer's views are torchvision's on Pillow RGB images, one by one. In bf16
+only on a CPU that has matrix tiles for it (Intel's AMX); the peer's way there is autocast.
 
 Each way is a process of its own, so that its memory is its own; they take their steps in turns. Medians over the rounds
 after a first one that warms up, of wall time and of processor seconds; the ratio is of processor seconds, which
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -28,6 +30,7 @@ from mmsn.images.settings import ViewSettings
 from mmsn.images.share import all_of
 from mmsn.images.views import PretrainViews, Views
 from mmsn.memory import keep_freed_memory
+from mmsn.training.precision import multiplies_bf16
 from mmsn.training.steps.base import Batch
 from our_step import noise_store, our_training
 from peer_step import PeerTraining, Vit, lightly, recreated
@@ -50,13 +53,16 @@ def main() -> None:
     if arguments.way:
         _answer(arguments)
         return
-    print(f"batch {arguments.batch}, {arguments.threads} threads, median of {arguments.rounds} rounds, float32")
+    print(f"batch {arguments.batch}, {arguments.threads} threads, median of {arguments.rounds} rounds")
     ways = [OURS, PEER, SAME_MEMORY] + ([LIGHTLY] if lightly() else [])
-    for backbone in arguments.backbones:
-        workers = {way: Worker(way, backbone, arguments) for way in ways}
+    if "bf16" in arguments.precisions and not multiplies_bf16():
+        print("SKIPPED bf16: this CPU has no matrix tiles for it")
+        arguments.precisions.remove("bf16")
+    for backbone, precision in product(arguments.backbones, arguments.precisions):
+        workers = {way: Worker(way, backbone, precision, arguments) for way in ways}
         for task in (STEP, WITH_VIEWS):
             spent = alternate(workers, task, arguments.rounds)
-            _print(f"{BACKBONES[backbone].title}: {task}", spent, arguments.batch)
+            _print(f"{BACKBONES[backbone].title}, {precision}: {task}", spent, arguments.batch)
         for way, worker in workers.items():
             print(f"  peak memory of {way}: {worker.close():.2f} GB")
 
@@ -64,12 +70,12 @@ def main() -> None:
 class Worker:
     """One way in a process of its own, which takes a step when asked."""
 
-    def __init__(self, way: str, backbone: str, arguments: argparse.Namespace) -> None:
+    def __init__(self, way: str, backbone: str, precision: str, arguments: argparse.Namespace) -> None:
         numbers = {"--batch": arguments.batch, "--threads": arguments.threads}
         options = [text for option, number in numbers.items() for text in (option, str(number))]
         threads = str(arguments.threads)
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--way", way, "--backbones", backbone, *options],
+            [sys.executable, __file__, "--way", way, "--backbones", backbone, "--precisions", precision, *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -114,7 +120,7 @@ def _answer(arguments: argparse.Namespace) -> None:
         made = _ours if arguments.way == OURS else _peers
         if arguments.way in (OURS, SAME_MEMORY):
             keep_freed_memory()
-        tasks = made(vit, arguments.batch, arguments.way, Path(folder))
+        tasks = made(vit, arguments, Path(folder))
         for line in sys.stdin:
             wall, processor = time.perf_counter(), time.process_time()
             tasks[line.strip()]()
@@ -122,10 +128,10 @@ def _answer(arguments: argparse.Namespace) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
 
 
-def _ours(vit: Vit, batch: int, _way: str, folder: Path) -> Tasks:
-    store = noise_store(folder, batch)
-    run = our_training(vit, store, folder, batch, CPU)
-    pixels = store.batch(range(batch))
+def _ours(vit: Vit, arguments: argparse.Namespace, folder: Path) -> Tasks:
+    store = noise_store(folder, arguments.batch)
+    run = our_training(vit, store, folder, arguments.batch, CPU, precision=arguments.precisions[0])
+    pixels = store.batch(range(arguments.batch))
     images = Batch(pixels, None, None, None, all_of(pixels))
     drawn, ready = run.step.views, ready_views(pixels)
     run.step.train()
@@ -137,12 +143,12 @@ def _ours(vit: Vit, batch: int, _way: str, folder: Path) -> Tasks:
     return {STEP: lambda: step(lambda *_: ready), WITH_VIEWS: lambda: step(drawn)}
 
 
-def _peers(vit: Vit, batch: int, way: str, folder: Path) -> Tasks:
-    pixels = noise_store(folder, batch).batch(range(batch))
+def _peers(vit: Vit, arguments: argparse.Namespace, folder: Path) -> Tasks:
+    pixels = noise_store(folder, arguments.batch).batch(range(arguments.batch))
     films = [Image.fromarray(image.numpy()).convert("RGB") for image in pixels]
-    modules = lightly() if way == LIGHTLY else recreated()
+    modules = lightly() if arguments.way == LIGHTLY else recreated()
     assert modules is not None  # main has asked
-    training, ready = PeerTraining(vit, modules, CPU), ready_views(pixels)
+    training, ready = PeerTraining(vit, modules, CPU, arguments.precisions[0]), ready_views(pixels)
 
     def from_films() -> None:
         target, random, *focal = one_by_one(films, torchvision_views())
@@ -158,6 +164,7 @@ def ready_views(pixels: torch.Tensor) -> Views:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbones", nargs="+", choices=BACKBONES, default=list(BACKBONES))
+    parser.add_argument("--precisions", nargs="+", choices=("fp32", "bf16"), default=["fp32", "bf16"])
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
