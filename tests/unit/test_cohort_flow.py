@@ -30,22 +30,19 @@ def test_counts_stand_beside_the_published_ones_with_the_difference(tmp_path: Pa
     assert lines(flow)[-1] == "parts from the published cohort first at 'images in the metadata'"
 
 
-def test_medfuse_lists_that_give_other_sizes_on_the_published_tables_are_a_warning() -> None:
+def test_medfuse_lists_that_give_other_sizes_on_the_published_tables_are_refused() -> None:
     sizes = {step.column: step.published or 0 for step in STEPS}
-    medfuse = CohortSettings(split="medfuse")
-
-    def warnings(settings: CohortSettings = medfuse, **changed: int) -> list[str]:
-        return list(count_flow(sizes | changed, {}, settings, {})["warnings"])
-
     fewer = {"before_train": 325_288, "before_validate": 15_182}
-    assert warnings() == []
-    (warning,) = warnings(**fewer)
-    assert "train: 325,288, published 325,188 (+100, +0.031%)" in warning
-    assert "validate: 15,182, published 15,282 (-100, -0.654%)" in warning
-    assert "test:" not in warning
-    assert "data.medfuse_validate" in warning
-    assert warnings(**fewer, images=377_109) == [], "other tables, other sizes"
-    assert warnings(CohortSettings(split="official"), **fewer) == []
+    medfuse = CohortSettings(split="medfuse")
+    count_flow(sizes, {}, medfuse, {})
+    with pytest.raises(UserError) as refused:
+        count_flow(sizes | fewer, {}, medfuse, {})
+    assert "train: 325,288, published 325,188 (+100, +0.031%)" in str(refused.value)
+    assert "validate: 15,182, published 15,282 (-100, -0.654%)" in str(refused.value)
+    assert "test:" not in str(refused.value)
+    assert "data.medfuse_validate" in str(refused.value)
+    count_flow(sizes | fewer | {"images": 377_109}, {}, medfuse, {})  # other tables, other sizes
+    count_flow(sizes | fewer, {}, CohortSettings(split="official"), {})
 
 
 def test_a_study_may_ask_for_the_published_counts_and_nothing_else(tmp_path: Path) -> None:

@@ -48,13 +48,6 @@ def test_synthetic_counts_say_that_the_generator_is_calibrated_to_the_published_
     )
 
 
-def test_a_warning_stands_above_the_table_and_the_diagram(tmp_path: Path) -> None:
-    flow = flow_of(before_train=325_189)
-    table = flow_tables(flow, flow_frame(flow, "flow.json"), "A note.")[0]
-    assert table.note.startswith("A note. the tables have the published counts, the medfuse split has not")
-    assert "Warning: the tables have the published counts" in drawn(flow, tmp_path)
-
-
 def test_what_each_linkage_rule_moves_is_a_table() -> None:
     found = {"covered by an admission": 10}
     linkage = {"rules": {"day": found, "time": {"covered by an admission": 8}}, "moved": {"mort: died to alive": 2}}

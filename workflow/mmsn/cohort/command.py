@@ -67,8 +67,6 @@ def build(
         files.write_json(output_flow, cohort.flow)
         for line in (*linkage.lines(cohort.flow["linkage"]), *flow.lines(cohort.flow)):
             console.logger.info(line)
-        for warning in cohort.flow["warnings"]:
-            console.logger.warning("warning: %s", warning)
 
     raise typer.Exit(console.run(work, log))
 

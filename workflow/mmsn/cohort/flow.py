@@ -107,16 +107,19 @@ def count_flow(
 
     Returns:
         `settings`; `synthetic` and `origin`, a sentence; `parts_at`, the first step that differs from the published
-        cohort, or None; `warnings`; `steps` of step, count, published, difference; `diagram`, the same as boxes;
+        cohort, or None; `steps` of step, count, published, difference; `diagram`, the same as boxes;
         `variables`, the known and unknown values of each.
+
+    Raises:
+        UserError: The tables have the published counts, the splits made from MedFuse's lists have other sizes.
     """
     found = {one.column: step(one.name, int(counted[one.column] or 0), _published(one, settings)) for one in STEPS}
+    _check_medfuse_sizes(found)
     steps = [*found.values(), *_ages(values), *(step(name, count) for name, count in split_counts.items())]
     return {
         "settings": settings.model_dump(mode="json"),
         **origin(synthetic),
         "parts_at": next((one["step"] for one in steps if one["difference"]), None),
-        "warnings": _warnings(found),
         "steps": steps,
         "diagram": _diagram(found),
         "variables": {name: _summary(column) for name, column in values.items()},
@@ -158,17 +161,16 @@ def _published(one: Step, settings: CohortSettings) -> int | None:
     return None if other_split or other_linkage or other_labels else one.published
 
 
-def _warnings(found: Mapping[str, Counts]) -> list[str]:
+def _check_medfuse_sizes(found: Mapping[str, Counts]) -> None:
     """On the published tables the published lists give the published sizes: others are other lists."""
     if any(found[column]["difference"] for column in ("images", "before_labelled")):
-        return []
+        return
     differing = [found[f"before_{split}"] for split in SPLITS if found[f"before_{split}"]["difference"]]
-    if not differing:
-        return []
-    return [
-        f"the tables have the published counts, the medfuse split has not: {'; '.join(map(_differs, differing))};"
-        " check that data.medfuse_validate and data.medfuse_test are MedFuse's own lists"
-    ]
+    if differing:
+        raise UserError(
+            f"the tables have the published counts, the medfuse split has not: {'; '.join(map(_differs, differing))};"
+            " name MedFuse's own lists in data.medfuse_validate and data.medfuse_test, or choose cohort.split: file"
+        )
 
 
 def _differs(one: Counts) -> str:

@@ -13,11 +13,10 @@ from mmsn.reporting.published import STRONG_MARK, WEAK_MARK
 from mmsn.reporting.schemas import Metric
 from mmsn.reporting.scoring import Scored
 from mmsn.statistics.delong import delong_per_label
-from mmsn.statistics.tests import holm, paired_difference, paired_t_test, student_t_test
+from mmsn.statistics.tests import FEWEST_SEEDS, holm, paired_difference, paired_t_test, student_t_test
 
 STRONG_P: Final = 0.001
 WEAK_P: Final = 0.05
-_FEWEST_SEEDS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def compare(run: Scored, reference: Scored, metric: Metric, level: float) -> Com
         hi=paired.hi,
         p=paired.p,
         p_published=student_t_test(run.of_images[metric], reference.of_images[metric]),
-        p_seeds=paired_t_test(ours, theirs).p if len(ours) >= _FEWEST_SEEDS else float("nan"),
+        p_seeds=paired_t_test(ours, theirs).p if len(ours) >= FEWEST_SEEDS else float("nan"),
     )
 
 

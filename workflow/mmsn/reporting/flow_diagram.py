@@ -83,7 +83,7 @@ def draw_flow(flow: dict[str, Any], title: str, note: str, source: str) -> Figur
     diagram = flow.get("diagram")
     if not diagram:
         raise UserError(f"{source}: no key 'diagram'; build the cohort again")
-    heading = [title, *_wrapped(note), *_wrapped(" ".join(f"Warning: {one}." for one in flow.get("warnings", [])))]
+    heading = [title, *_wrapped(note)]
     top = _LINE * (len(heading) + 0.8)
     stages, excluded = _stages(diagram["stages"], top)
     splits = _splits(diagram["splits"], stages[-1].bottom + 1.6 * _GAP)

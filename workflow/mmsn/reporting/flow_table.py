@@ -38,8 +38,7 @@ def flow_tables(flow: dict[str, Any], frame: pd.DataFrame, note: str = "") -> li
     """
     rows = [_step_row(record) for record in frame.to_dict("records")]
     headers = Column("Step", numeric=False), Column("this cohort"), Column("published"), Column("difference")
-    warned = " ".join([*([note] if note else []), *flow.get("warnings", [])])
-    tables = [Table("Cohort, step by step", headers, tuple(rows), warned, _caption(flow, frame))]
+    tables = [Table("Cohort, step by step", headers, tuple(rows), note, _caption(flow, frame))]
     differing = frame[frame["difference"].fillna(0) != 0]
     if len(differing):
         tables.append(_differing_table(differing))

@@ -1,6 +1,7 @@
 """Is one model better than another: the published test, the right one, several seeds, several comparisons."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,7 +10,7 @@ from scipy import stats
 from mmsn.statistics.bootstrap import percentile_interval
 from mmsn.statistics.ranking import Floats
 
-_FEWEST_SEEDS = 3
+FEWEST_SEEDS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ def paired_t_test(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference
         ValueError: fewer than three seeds, lengths that differ, or a value that is not finite.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if first.shape != second.shape or first.size < _FEWEST_SEEDS:
+    if first.shape != second.shape or first.size < FEWEST_SEEDS:
         raise ValueError(
-            f"at least {_FEWEST_SEEDS} seeds of both methods are needed, got {first.size} and {second.size}"
+            f"at least {FEWEST_SEEDS} seeds of both methods are needed, got {first.size} and {second.size}"
         )
     differences = first - second
     if not np.isfinite(differences).all():
