@@ -22,6 +22,9 @@ include: "rules/features.smk"
 include: "rules/images.smk"
 include: "rules/pretrain.smk"
 include: "rules/evaluate.smk"
+include: "rules/finetune.smk"
+include: "rules/low_data.smk"
+include: "rules/representation.smk"
 include: "rules/report.smk"
 
 

@@ -55,6 +55,11 @@ STUDY, RAW, EXTERNAL = validated(config)
 R = str(STUDY.results)
 LOGS, BENCHMARKS = f"{R}/logs", f"{R}/benchmarks"
 DATASET = "mimic-cxr"
+PROTOCOLS = ["linear", *(["finetune"] if STUDY.evaluated("finetune") else [])]
+LOW_DATA = [protocol for protocol in STUDY.low_data.protocols if STUDY.low_data_methods(protocol)]
+EMBEDDINGS = f"{R}/embeddings/{DATASET}"
+SUBSET = f"evaluate/low-data/{{protocol}}/{{percent}}pct/draw{{draw}}/{DATASET}"
+SHARES = {f"{100 * share:g}": share for share in STUDY.low_data.shares}
 SPLIT_SEES_LABELS = STUDY.cohort.split == "random" and STUDY.cohort.split_stratify
 
 
@@ -66,6 +71,9 @@ wildcard_constraints:
     shard=r"p\d\d",
     dataset=r"[^/_]+",
     external="chexpert|nih-14",
+    protocol="linear|finetune",
+    percent=r"\d+(\.\d+)?",
+    draw=r"\d+",
 
 
 def as_json(value):
@@ -126,41 +134,61 @@ def last_error(log):
     return f"\n    {errors[-1]}" if errors else ""
 
 
-def runs_of(backbone):
-    """The study's runs with one backbone."""
-    return [run for run in STUDY.grid if run.backbone == backbone]
+def protocol_settings(protocol):
+    """What an evaluation depends on, as JSON: not which other methods are evaluated too."""
+    settings = {"linear": STUDY.linear, "finetune": STUDY.finetune}[protocol]
+    return as_json(settings.model_dump(mode="json", exclude={"methods"}))
+
+
+def protocol_code(protocol):
+    """Digest of the code behind a protocol."""
+    return code_digest({"linear": "evaluation.run", "finetune": "evaluation.finetune_run"}[protocol])
+
+
+def runs_of(backbone, methods):
+    """The study's runs of some methods with one backbone."""
+    return [run for run in STUDY.runs_with(methods) if run.backbone == backbone]
+
+
+def evaluated_runs(wildcards):
+    """Runs of one backbone that a protocol judges."""
+    return runs_of(wildcards.backbone, STUDY.evaluated(wildcards.protocol))
 
 
 def predictions_of(wildcards):
-    """Predictions that the statistics of one backbone compare."""
-    return [f"{R}/evaluate/linear/{DATASET}/{run.path}/predictions.parquet" for run in runs_of(wildcards.backbone)]
+    """Predictions that the statistics of one protocol and backbone compare."""
+    folder = f"{R}/evaluate/{wildcards.protocol}/{DATASET}"
+    return [f"{folder}/{run.path}/predictions.parquet" for run in evaluated_runs(wildcards)]
 
 
 def histories_of(wildcards):
     """Training histories of one backbone; a random initialisation has none."""
-    runs = [run for run in runs_of(wildcards.backbone) if run.method.is_trained]
+    runs = [run for run in runs_of(wildcards.backbone, STUDY.methods) if run.method.is_trained]
     return [f"{R}/pretrain/{run.path}/history.parquet" for run in runs]
 
 
 def described_runs(wildcards):
-    """Runs of one backbone as `mmsn report statistics` takes them."""
-    return as_json(
-        [
-            {
-                "id": run.path,
-                "backbone": run.backbone,
-                "backbone_name": STUDY.backbones[run.backbone].title,
-                "method": run.method.id,
-                "method_name": title(run.method),
-                "feature_set": run.method.feature_set,
-                "control": run.method.control,
-                "published": published(run.method),
-                "seed": run.seed,
-                "predictions": f"{R}/evaluate/linear/{DATASET}/{run.path}/predictions.parquet",
-            }
-            for run in runs_of(wildcards.backbone)
-        ]
-    )
+    """Runs of one protocol and backbone as `mmsn report statistics` takes them."""
+    return as_json(descriptions(evaluated_runs(wildcards), f"{R}/evaluate/{wildcards.protocol}/{DATASET}"))
+
+
+def descriptions(runs, folder):
+    """What reports know of each run; its predictions lie in `folder`."""
+    return [
+        {
+            "id": run.path,
+            "backbone": run.backbone,
+            "backbone_name": STUDY.backbones[run.backbone].title,
+            "method": run.method.id,
+            "method_name": title(run.method),
+            "feature_set": run.method.feature_set,
+            "control": run.method.control,
+            "published": published(run.method),
+            "seed": run.seed,
+            "predictions": f"{folder}/{run.path}/predictions.parquet",
+        }
+        for run in runs
+    ]
 
 
 def described_histories(wildcards):
@@ -168,7 +196,52 @@ def described_histories(wildcards):
     return as_json(
         [
             {"id": run.path, "name": title(run.method), "history": f"{R}/pretrain/{run.path}/history.parquet"}
-            for run in runs_of(wildcards.backbone)
+            for run in runs_of(wildcards.backbone, STUDY.methods)
             if run.method.is_trained
         ]
     )
+
+
+def subset(wildcards):
+    """Part of the training images, as JSON."""
+    share, draw = SHARES[wildcards.percent], int(wildcards.draw)
+    return as_json({"share": share, "draw": draw, "by": STUDY.low_data.by})
+
+
+def low_data_runs(wildcards):
+    """Runs of one protocol and backbone that are also trained on few images."""
+    return runs_of(wildcards.backbone, STUDY.low_data_methods(wildcards.protocol))
+
+
+def low_data_predictions(wildcards):
+    """Predictions of every subset."""
+    return expand(
+        f"{R}/{SUBSET}/{{run}}/predictions.parquet",
+        protocol=wildcards.protocol,
+        percent=SHARES,
+        draw=range(STUDY.low_data.draws),
+        run=[run.path for run in low_data_runs(wildcards)],
+    )
+
+
+def described_subsets(wildcards):
+    """Runs as `mmsn report low-data` takes them; {percent} and {draw} in their paths are left to it."""
+    folder = f"{R}/{SUBSET}".replace("{protocol}", wildcards.protocol)
+    return as_json(descriptions(low_data_runs(wildcards), folder))
+
+
+def linear_runs(backbone, methods):
+    """Runs of one backbone, described with their linear predictions."""
+    return descriptions(runs_of(backbone, methods), f"{R}/evaluate/linear/{DATASET}")
+
+
+def embedded_runs(wildcards):
+    """Runs as `mmsn represent measure` takes them."""
+    runs = linear_runs(wildcards.backbone, STUDY.represented())
+    return as_json([{**run, "embeddings": f"{EMBEDDINGS}/{run['id']}.parquet"} for run in runs])
+
+
+def tables_about(about):
+    """One kind of table in every format but the report's."""
+    stem = f"{R}/tables/{about}_{DATASET}_{{backbone}}"
+    return {f"{about}_{kind}": f"{stem}.{kind}" for kind in ("csv", "md", "tex")}

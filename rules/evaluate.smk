@@ -24,11 +24,11 @@ rule linear:
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
-        settings=as_json(STUDY.linear),
+        settings=protocol_settings("linear"),
         store=lambda wildcards, input: str(Path(input.index).parent),
         # As in pretraining: no output, so that a stopped evaluation goes on from it.
         checkpoint=f"{R}/evaluate/linear/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}/unfinished.safetensors",
-        code=code_digest("evaluation.command"),
+        code=protocol_code("linear"),
     message:
         "Linear evaluation of {wildcards.backbone} {wildcards.method}, seed {wildcards.seed}"
     shell:

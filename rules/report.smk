@@ -1,24 +1,28 @@
 # Predictions, histories and counts -> statistics, tables, figures. Nothing here trains anything.
-# NEEDS  results/evaluate/linear/mimic-cxr/**/predictions.parquet, results/pretrain/**/history.parquet, flow.json
+# NEEDS  results/evaluate/<protocol>/mimic-cxr/**/predictions.parquet, results/pretrain/**/history.parquet, flow.json
 # MAKES  results/statistics/**, results/tables/*.{csv,md,tex,html}, results/figures/*.{svg,png}
 COUNTS = expand(f"{R}/tables/cohort_{{dataset}}.{{kind}}", dataset=[DATASET, *EXTERNAL], kind=["csv", "md", "html"])
 TABLES = [
     *expand(
-        f"{R}/tables/linear_{DATASET}_{{backbone}}.{{kind}}",
+        f"{R}/tables/{{protocol}}_{DATASET}_{{backbone}}.{{kind}}",
+        protocol=PROTOCOLS,
         backbone=STUDY.runs.backbones,
         kind=["csv", "md", "tex", "html"],
     ),
     *expand(
-        f"{R}/tables/labels_linear_{DATASET}_{{backbone}}.{{kind}}",
+        f"{R}/tables/labels_{{protocol}}_{DATASET}_{{backbone}}.{{kind}}",
+        protocol=PROTOCOLS,
         backbone=STUDY.runs.backbones,
         kind=["csv", "md", "html"],
     ),
+    *LOW_DATA_TABLES,
+    *REPRESENTATION_TABLES,
     *COUNTS,
     *expand(f"{R}/tables/imputation.{{kind}}", kind=["md", "html"]),
 ]
 FIGURES = expand(
     [
-        f"{R}/figures/forest_linear_{DATASET}_{{backbone}}.{{kind}}",
+        *[f"{R}/figures/forest_{protocol}_{DATASET}_{{backbone}}.{{kind}}" for protocol in PROTOCOLS],
         *([f"{R}/figures/pretraining_{{backbone}}.{{kind}}"] if any(m.is_trained for m in STUDY.methods) else []),
     ],
     backbone=STUDY.runs.backbones,
@@ -30,12 +34,12 @@ rule statistics:
     input:
         predictions=predictions_of,
     output:
-        summary=ensure(f"{R}/statistics/linear/{DATASET}/{{backbone}}/summary.parquet", non_empty=True),
-        labels=ensure(f"{R}/statistics/linear/{DATASET}/{{backbone}}/labels.parquet", non_empty=True),
+        summary=ensure(f"{R}/statistics/{{protocol}}/{DATASET}/{{backbone}}/summary.parquet", non_empty=True),
+        labels=ensure(f"{R}/statistics/{{protocol}}/{DATASET}/{{backbone}}/labels.parquet", non_empty=True),
     log:
-        f"{LOGS}/statistics/linear/{DATASET}/{{backbone}}.log",
+        f"{LOGS}/statistics/{{protocol}}/{DATASET}/{{backbone}}.log",
     benchmark:
-        f"{BENCHMARKS}/statistics/linear/{DATASET}/{{backbone}}.tsv"
+        f"{BENCHMARKS}/statistics/{{protocol}}/{DATASET}/{{backbone}}.tsv"
     conda:
         "../envs/mmsn.yaml"
     threads: 4
@@ -47,7 +51,7 @@ rule statistics:
         settings=as_json(STUDY.statistics),
         code=code_digest("reporting.summary"),
     message:
-        "Bootstrapping and comparing all {wildcards.backbone} runs"
+        "Bootstrapping and comparing all {wildcards.backbone} runs, {wildcards.protocol}"
     shell:
         "mmsn report statistics --runs {params.runs:q} --settings {params.settings:q} "
         "--output-summary {output.summary:q} --output-labels {output.labels:q} --threads {threads} --log {log:q}"
@@ -57,19 +61,19 @@ rule results_table:
     input:
         summary=rules.statistics.output.summary,
     output:
-        csv=f"{R}/tables/linear_{DATASET}_{{backbone}}.csv",
-        markdown=f"{R}/tables/linear_{DATASET}_{{backbone}}.md",
-        latex=f"{R}/tables/linear_{DATASET}_{{backbone}}.tex",
+        csv=f"{R}/tables/{{protocol}}_{DATASET}_{{backbone}}.csv",
+        markdown=f"{R}/tables/{{protocol}}_{DATASET}_{{backbone}}.md",
+        latex=f"{R}/tables/{{protocol}}_{DATASET}_{{backbone}}.tex",
         html=report(
-            f"{R}/tables/linear_{DATASET}_{{backbone}}.html",
+            f"{R}/tables/{{protocol}}_{DATASET}_{{backbone}}.html",
             caption="../workflow/report/table3.rst",
             category="1 Results",
-            labels={"data": DATASET, "what": "linear evaluation, {backbone}"},
+            labels={"data": DATASET, "what": "{protocol}, {backbone}"},
         ),
     log:
-        f"{LOGS}/tables/linear_{DATASET}_{{backbone}}.log",
+        f"{LOGS}/tables/{{protocol}}_{DATASET}_{{backbone}}.log",
     benchmark:
-        f"{BENCHMARKS}/tables/linear_{DATASET}_{{backbone}}.tsv"
+        f"{BENCHMARKS}/tables/{{protocol}}_{DATASET}_{{backbone}}.tsv"
     localrule: True
     conda:
         "../envs/mmsn.yaml"
@@ -77,9 +81,9 @@ rule results_table:
         note=STUDY.note,
         code=code_digest("reporting.command"),
     message:
-        "Writing the table of linear results, {wildcards.backbone}"
+        "Writing the table of {wildcards.protocol} results, {wildcards.backbone}"
     shell:
-        f"mmsn report table --summary {{input.summary:q}} --protocol linear --dataset {DATASET} "
+        f"mmsn report table --summary {{input.summary:q}} --protocol {{wildcards.protocol}} --dataset {DATASET} "
         "--data-note {params.note:q} --output-csv {output.csv:q} --output-markdown {output.markdown:q} "
         "--output-latex {output.latex:q} --output-html {output.html:q} --log {log:q}"
 
@@ -88,18 +92,18 @@ rule label_table:
     input:
         labels=rules.statistics.output.labels,
     output:
-        csv=f"{R}/tables/labels_linear_{DATASET}_{{backbone}}.csv",
-        markdown=f"{R}/tables/labels_linear_{DATASET}_{{backbone}}.md",
+        csv=f"{R}/tables/labels_{{protocol}}_{DATASET}_{{backbone}}.csv",
+        markdown=f"{R}/tables/labels_{{protocol}}_{DATASET}_{{backbone}}.md",
         html=report(
-            f"{R}/tables/labels_linear_{DATASET}_{{backbone}}.html",
+            f"{R}/tables/labels_{{protocol}}_{DATASET}_{{backbone}}.html",
             caption="../workflow/report/per_label.rst",
             category="1 Results",
-            labels={"data": DATASET, "what": "by label, {backbone}"},
+            labels={"data": DATASET, "what": "{protocol} by label, {backbone}"},
         ),
     log:
-        f"{LOGS}/tables/labels_linear_{DATASET}_{{backbone}}.log",
+        f"{LOGS}/tables/labels_{{protocol}}_{DATASET}_{{backbone}}.log",
     benchmark:
-        f"{BENCHMARKS}/tables/labels_linear_{DATASET}_{{backbone}}.tsv"
+        f"{BENCHMARKS}/tables/labels_{{protocol}}_{DATASET}_{{backbone}}.tsv"
     localrule: True
     conda:
         "../envs/mmsn.yaml"
@@ -107,9 +111,9 @@ rule label_table:
         note=STUDY.note,
         code=code_digest("reporting.command"),
     message:
-        "Writing the tables by label, {wildcards.backbone}"
+        "Writing the {wildcards.protocol} tables by label, {wildcards.backbone}"
     shell:
-        f"mmsn report labels --labels {{input.labels:q}} --protocol linear --dataset {DATASET} "
+        f"mmsn report labels --labels {{input.labels:q}} --protocol {{wildcards.protocol}} --dataset {DATASET} "
         "--data-note {params.note:q} --output-csv {output.csv:q} --output-markdown {output.markdown:q} "
         "--output-html {output.html:q} --log {log:q}"
 
@@ -176,16 +180,16 @@ rule forest:
         summary=rules.statistics.output.summary,
     output:
         svg=report(
-            f"{R}/figures/forest_linear_{DATASET}_{{backbone}}.svg",
+            f"{R}/figures/forest_{{protocol}}_{DATASET}_{{backbone}}.svg",
             caption="../workflow/report/forest.rst",
             category="1 Results",
-            labels={"data": DATASET, "what": "forest plot, {backbone}"},
+            labels={"data": DATASET, "what": "forest plot, {protocol}, {backbone}"},
         ),
-        png=f"{R}/figures/forest_linear_{DATASET}_{{backbone}}.png",
+        png=f"{R}/figures/forest_{{protocol}}_{DATASET}_{{backbone}}.png",
     log:
-        f"{LOGS}/figures/forest_linear_{DATASET}_{{backbone}}.log",
+        f"{LOGS}/figures/forest_{{protocol}}_{DATASET}_{{backbone}}.log",
     benchmark:
-        f"{BENCHMARKS}/figures/forest_linear_{DATASET}_{{backbone}}.tsv"
+        f"{BENCHMARKS}/figures/forest_{{protocol}}_{DATASET}_{{backbone}}.tsv"
     localrule: True
     conda:
         "../envs/mmsn.yaml"
@@ -193,9 +197,9 @@ rule forest:
         note=STUDY.note,
         code=code_digest("reporting.command"),
     message:
-        "Drawing the forest plot, {wildcards.backbone}"
+        "Drawing the {wildcards.protocol} forest plot, {wildcards.backbone}"
     shell:
-        f"mmsn report forest --summary {{input.summary:q}} --protocol linear --dataset {DATASET} "
+        f"mmsn report forest --summary {{input.summary:q}} --protocol {{wildcards.protocol}} --dataset {DATASET} "
         "--data-note {params.note:q} --output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
 
 

@@ -11,12 +11,14 @@ from sklearn.metrics import roc_auc_score
 
 from mmsn.errors import StoppedBySignal, UserError
 from mmsn.evaluation.data import LabelledImages, load_split
-from mmsn.evaluation.linear import LinearEvaluation, macro_auroc
+from mmsn.evaluation.linear import LinearEvaluation
 from mmsn.evaluation.probe import Probe, masked_bce
 from mmsn.evaluation.settings import LinearSettings
 from mmsn.evaluation.tables import predictions_table, runs_table
+from mmsn.evaluation.validation import macro_auroc
 from mmsn.files import write_table
 from mmsn.images.store import PixelStore
+from mmsn.images.views import TestTransform
 from mmsn.labels import LABELS
 from mmsn.models.vit import create_encoder
 
@@ -182,5 +184,5 @@ def test_embeddings_are_class_tokens_of_test_views(store, tmp_path):
     evaluation = _evaluation(store, tmp_path)
     images: LabelledImages = evaluation.splits["test"]
     embedded = evaluation.embeddings(images)
-    pixels = evaluation.test_view(store.batch(images.positions))
+    pixels = TestTransform(evaluation.settings.views)(store.batch(images.positions))
     torch.testing.assert_close(embedded, evaluation.encoder.forward_features(pixels)[:, 0])

@@ -90,6 +90,27 @@ def test_the_table_is_what_scikit_learn_makes_of_the_predictions(finished):
     assert row.lo < row.value < row.hi
 
 
+def test_fine_tuned_models_have_tables_of_their_own(finished):
+    for name in ("finetune_mimic-cxr_vit-ci.md", "labels_finetune_mimic-cxr_vit-ci.md"):
+        assert "Fine-tuning of ViT-ci" in _result(finished, f"tables/{name}").read_text()
+    linear, tuned = (
+        pd.read_parquet(_result(finished, f"evaluate/{protocol}/mimic-cxr/vit-ci/msn/seed0/predictions.parquet"))
+        for protocol in ("linear", "finetune")
+    )
+    assert tuned.drop(columns="score").equals(linear.drop(columns="score"))
+    assert not tuned.score.equals(linear.score)
+
+
+def test_models_trained_on_few_images_have_a_table(finished):
+    table = pd.read_csv(_result(finished, "tables/low_data_finetune_mimic-cxr_vit-ci.csv"))
+    assert set(table.metric) == {"auroc", "auprc"}
+    assert set(table.draws) == {2}
+    assert (table.sd > 0).all()
+    full = pd.read_parquet(_result(finished, "evaluate/finetune/mimic-cxr/vit-ci/msn/seed0/runs.parquet"))
+    few = _result(finished, "evaluate/low-data").rglob("runs.parquet")
+    assert {run for path in few for run in pd.read_parquet(path).run} == {full.run[full.chosen].item()}
+
+
 def test_feature_tables_follow_the_cohort(finished):
     finished[0].snakemake("features")
     cohort = pq.read_table(_result(finished, "cohort/mimic-cxr/images.parquet"))
@@ -126,10 +147,11 @@ def _tables(project) -> list[Path]:
         ("models/msn_loss.py", "1.0 / temperature", "2.0 / temperature", {"pretrain", "linear"}, {"cohort"}),
         ("models/dino_loss.py", "1.0 - momentum", "2.0 - momentum", set(), {"pretrain", "linear"}),
         ("evaluation/probe.py", "weight_decay=0.0", "weight_decay=0.1", {"linear", "statistics"}, {"pretrain"}),
+        ("evaluation/classifier.py", "weight_decay=0.0", "weight_decay=0.1", {"finetune", "low_data"}, {"linear"}),
         ("statistics/bootstrap.py", "def percentile", "SEEN = 1\n\n\ndef percentile", {"statistics"}, {"linear"}),
         ("ehr/variables/sex.sql", "SELECT", "SELECT ALL", {"cohort", "pretrain"}, {"study"}),
     ],
-    ids=["loss", "another method's loss", "probe", "bootstrap", "SQL of a variable"],
+    ids=["loss", "another method's loss", "probe", "fine-tuning", "bootstrap", "SQL of a variable"],
 )
 def test_a_changed_source_reruns_what_depends_on_it(finished, file, old, new, rerun, kept):
     project = finished[0]
@@ -199,6 +221,9 @@ def test_the_full_study_resolves_into_its_whole_job_list(finished):
     assert counts["pretrain"] == counts["linear"] == "40"
     assert counts["feature_set"] == "13"
     assert counts["image_shard"] == "10"
-    assert counts["statistics"] == "2"
+    assert counts["statistics"] == "4"  # two backbones, linear and fine-tuned
+    assert counts["finetune"] == str(2 * (13 + 3))  # MSN+EHR; MSN, DINO, MAE
+    assert counts["low_data"] == str(2 * (13 + 3) * 3 * 5)  # shares, draws
+    assert counts["low_data_table"] == "2"
     for name in ("dino", "mae", "msn+g", "msn+ehr.D+SM+SI", "msn+ehr.sex.shuffled", "msn+ehr.sex.constant"):
         assert f"pretrain/vit-small/{name}/seed0/encoder.safetensors" in planned

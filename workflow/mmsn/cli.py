@@ -14,6 +14,8 @@ from mmsn.ehr.command import app as ehr
 from mmsn.evaluation.command import app as evaluate
 from mmsn.images.command import app as images
 from mmsn.reporting.command import app as report
+from mmsn.reporting.low_data_command import low_data
+from mmsn.representation.command import app as represent
 from mmsn.study_command import app as study
 from mmsn.synthetic.command import synth
 from mmsn.training.command import pretrain
@@ -32,6 +34,8 @@ app.add_typer(ehr, name="ehr")
 app.add_typer(images, name="images")
 app.command("pretrain")(pretrain)
 app.add_typer(evaluate, name="evaluate")
+report.command("low-data")(low_data)
+app.add_typer(represent, name="represent")
 app.add_typer(report, name="report")
 
 

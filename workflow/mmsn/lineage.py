@@ -22,6 +22,8 @@ ENCODER_DIGEST: Final = "mmsn.encoder_digest"
 """Digest of the encoder that predictions come from."""
 TEST_SET: Final = "mmsn.test_set"
 """What the captions of a table of statistics say of its test set, as JSON."""
+UNTRAINED_LABELS: Final = "mmsn.untrained_labels"
+"""Labels that a subset of the training images could not teach, and why, as JSON; in predictions made from one."""
 _SHOWN_DIGITS: Final = 12
 
 

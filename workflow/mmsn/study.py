@@ -4,24 +4,28 @@ Read at every start of the workflow, also on cluster nodes, so nothing heavy is 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from mmsn.cohort.external.settings import ChexpertSettings, NihSettings
 from mmsn.cohort.settings import CohortSettings
 from mmsn.config_errors import explain
 from mmsn.ehr.settings import ImputationSettings, Variable
 from mmsn.errors import UserError
-from mmsn.evaluation.settings import LinearSettings
+from mmsn.evaluation.settings import EvaluationProtocol, FinetuneSettings, LinearSettings, LowDataSettings
 from mmsn.images.settings import ImageSettings
+from mmsn.method_choice import choose_methods, written_out
 from mmsn.methods import ALL_SETS, Method, parse_method
 from mmsn.presets import PRESETS, Preset, preset_values
 from mmsn.reporting.settings import StatisticsSettings
+from mmsn.representation.settings import RepresentationSettings, SubgroupSettings
 from mmsn.settings import Section
+from mmsn.study_sections import DataPaths, RunGrid
 from mmsn.training.settings import (
     SECTIONS,
     BackboneSettings,
@@ -37,39 +41,6 @@ from mmsn.training.settings import (
 MIMIC_SHARDS: Final = tuple(f"p{prefix}" for prefix in range(10, 20))
 """MIMIC-CXR's ten top folders: the first two digits of subject_id."""
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+_-]*")
-
-
-class DataPaths(Section):
-    """Where the data lie; relative paths start at the working directory. Nothing is ever downloaded."""
-
-    mimic_iv: Path | None = None
-    """MIMIC-IV: the folder that holds `hosp/` (2.x, 3.x) or `core/` (1.0), and `icu/`."""
-    mimic_cxr: Path | None = None
-    """MIMIC-CXR-JPG: the folder that holds `mimic-cxr-2.x.0-metadata.csv.gz` and `files/`."""
-    medfuse_validate: Path | None = None
-    """MedFuse's list of validation patients (only for `cohort.split: medfuse`)."""
-    medfuse_test: Path | None = None
-    """MedFuse's list of test patients (only for `cohort.split: medfuse`)."""
-    split_file: Path | None = None
-    """A split of your own (only for `cohort.split: file`): a CSV or Parquet table with the columns `subject_id,split`
-    or `dicom_id,split`; the splits are train, validate and test."""
-    chexpert: Path | None = None
-    """CheXpert, where its counts are wanted: the folder that holds `train.csv`, `valid.csv` and the test labels."""
-    nih_14: Path | None = None
-    """NIH ChestX-ray14, where its counts are wanted: the folder that holds `Data_Entry_2017*.csv` and the lists."""
-
-
-class RunGrid(Section):
-    """Which models are pretrained and judged: backbones x methods x seeds."""
-
-    backbones: tuple[str, ...]
-    """Names from `backbones`."""
-    methods: tuple[str, ...]
-    """`msn`, `msn+ehr(<set>)`, `msn+ehr(*)` for every set, the controls `msn+g`, `msn+ehr(<set>, shuffled)`,
-    `msn+ehr(<set>, constant)`; the same with `dino` and `mae`; `supervised`, `supervised-imagenet`, and what is judged
-    without training: `random-init`, `imagenet`."""
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
-    """Seeds of pretraining and evaluation."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +85,10 @@ class Study(Section):
     mae: MaeSettings
     supervised: SupervisedSettings
     linear: LinearSettings
+    finetune: FinetuneSettings
+    low_data: LowDataSettings = LowDataSettings()
+    representation: RepresentationSettings = RepresentationSettings()
+    subgroups: SubgroupSettings = SubgroupSettings()
     statistics: StatisticsSettings
 
     @model_validator(mode="before")
@@ -127,11 +102,13 @@ class Study(Section):
             name: _overridden(preset_values(preset, name), values.get(name)) for name in ("imputation", "pretrain")
         }
         shared = shared_keys(filled["pretrain"]) if isinstance(filled["pretrain"], dict) else {}
-        linear = values.get("linear")
-        own_views = {"supervised": {"views": (linear.get("views") if isinstance(linear, dict) else None) or {}}}
+        linear = values["linear"] if isinstance(values.get("linear"), dict) else {}
+        own_views = {"supervised": {"views": linear.get("views") or {}}}
         for name in list(SECTIONS)[1:]:
             start = {**shared, **own_views.get(name, {}), **preset_values(preset, name)}
             filled[name] = _overridden(start, values.get(name))
+        if linear:
+            filled["finetune"] = _overridden(linear, values.get("finetune"))
         return {**values, **filled}
 
     @model_validator(mode="after")
@@ -165,6 +142,10 @@ class Study(Section):
         _require_member(self.statistics.baseline, known, "statistics.baseline", "method of runs.methods")
         for predictor in self.imputation.predictors:
             _require_member(predictor, self.variables, "imputation.predictors", "variable")
+        self.evaluated("finetune")  # they complain about a method that is not there
+        for protocol in self.low_data.protocols:
+            self.low_data_methods(protocol)
+        self.represented()
         for section in SECTIONS:
             settings: TrainingSettings = getattr(self, section)
             warmup, epochs = settings.warmup_epochs, settings.epochs
@@ -186,6 +167,7 @@ class Study(Section):
         named = re.search(r"_patch(\d+)", architecture)
         patch = int(options.get("patch_size", named[1] if named else 1))
         sides = {"linear.views.crop": self.linear.views.crop, "supervised.views.crop": self.supervised.views.crop}
+        sides["finetune.views.crop"] = self.finetune.views.crop
         for section, views in (("pretrain", self.pretrain.views), ("dino", self.dino.views), ("mae", self.mae.views)):
             sides[f"{section}.views.random_size"] = views.random_size
             sides[f"{section}.views.focal_size"] = views.focal_size
@@ -195,21 +177,34 @@ class Study(Section):
     @property
     def methods(self) -> tuple[Method, ...]:
         """Methods in the order of the configuration, `*` written out, without repetition."""
-        expanded: dict[Method, None] = {}
-        for method in map(parse_method, self.runs.methods):
-            sets = self.feature_sets if method.feature_set == ALL_SETS else [method.feature_set]
-            expanded.update({Method(method.kind, name, method.control): None for name in sets})
-        return tuple(expanded)
+        return written_out(self.runs.methods, self.feature_sets)
+
+    def evaluated(self, protocol: EvaluationProtocol) -> tuple[Method, ...]:
+        """Methods that a protocol judges with all training images: every one, or those that are fine-tuned."""
+        if protocol == "linear":
+            return self.methods
+        return choose_methods(self.finetune.methods, self.methods, self.feature_sets, "finetune.methods")
+
+    def low_data_methods(self, protocol: EvaluationProtocol) -> tuple[Method, ...]:
+        """Methods that a protocol judges with few training images as well."""
+        if protocol not in self.low_data.protocols:
+            return ()
+        return choose_methods(self.low_data.methods, self.evaluated(protocol), self.feature_sets, "low_data.methods")
+
+    def represented(self) -> tuple[Method, ...]:
+        """Methods whose embeddings are measured."""
+        chosen = self.representation.methods
+        return choose_methods(chosen, self.methods, self.feature_sets, "representation.methods")
 
     @property
     def grid(self) -> tuple[Run, ...]:
         """Every run of the study."""
-        return tuple(
-            Run(backbone, method, seed)
-            for backbone in self.runs.backbones
-            for method in self.methods
-            for seed in self.runs.seeds
-        )
+        return self.runs_with(self.methods)
+
+    def runs_with(self, methods: Iterable[Method]) -> tuple[Run, ...]:
+        """The study's runs with some of its methods."""
+        every = product(self.runs.backbones, methods, self.runs.seeds)
+        return tuple(Run(backbone, method, seed) for backbone, method, seed in every)
 
     def training(self, method: Method) -> TrainingSettings:
         """The settings that a method's training takes."""

@@ -67,11 +67,11 @@ def resolved_yaml(study: Study) -> str:
 
 
 def schema_text() -> str:
-    """JSON schema of config.yaml; what a preset fills in is not required."""
+    """JSON schema of config.yaml; what a preset or another section fills in is not required."""
     whole = Study.model_json_schema()
-    for section in ("ImputationSettings", *(settings.__name__ for settings in SECTIONS.values())):
+    for section in ("ImputationSettings", "FinetuneSettings", *(settings.__name__ for settings in SECTIONS.values())):
         whole["$defs"][section].pop("required", None)
-    whole["required"] = [key for key in whole["required"] if key not in ("imputation", *SECTIONS)]
+    whole["required"] = [key for key in whole["required"] if key not in ("imputation", "finetune", *SECTIONS)]
     return json.dumps(whole, indent=2)
 
 

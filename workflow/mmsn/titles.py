@@ -13,6 +13,8 @@ _NAMES: Final = {
     "dino": "DINO",
     "mae": "MAE",
 }
+_FINETUNED: Final = ("MSN", "MSN+EHR", "DINO", "MAE")
+"""The `pretraining` values of the published fine-tuning tables."""
 _PUBLISHED: Final = {"imagenet": "ImageNet", "msn": "MSN", "msn+ehr": "MSN+EHR", "dino": "DINO", "mae": "MAE"}
 
 
@@ -22,6 +24,11 @@ def title(method: Method) -> str:
     if method.feature_set is None:
         return f"{name} + g (no EHR)" if method.has_fusion else name
     return f"{name} + {method.feature_set}" + (f" ({method.control})" if method.control else "")
+
+
+def finetuned_in_paper(method: Method) -> bool:
+    """Whether the paper fine-tunes the method (tables C3 to C5 and C7)."""
+    return published(method) in _FINETUNED
 
 
 def published(method: Method) -> str | None:

@@ -1,1 +1,1 @@
-"""Frozen encoders judged: linear probes, predictions."""
+"""Encoders judged: linear probes, fine-tuning, all or few training images, predictions."""

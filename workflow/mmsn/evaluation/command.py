@@ -1,13 +1,35 @@
-"""`mmsn evaluate linear`: one frozen encoder judged on one data set."""
+"""`mmsn evaluate linear` and `mmsn evaluate finetune`: one encoder judged on one data set."""
+
+from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import ValidationError
 
 from mmsn import console
+from mmsn.config_errors import explain
+from mmsn.errors import UserError
+
+if TYPE_CHECKING:
+    from mmsn.evaluation.settings import Subset
 
 app = typer.Typer(help="Judge encoders.", no_args_is_help=True)
+
+Encoder = Annotated[Path, typer.Option(help="Encoder of `mmsn pretrain`, safetensors.")]
+Images = Annotated[Path, typer.Option(help="The cohort's images.parquet.")]
+Store = Annotated[Path, typer.Option(help="Folder of the pixel store.")]
+Seed = Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")]
+Predictions = Annotated[Path, typer.Option(help="Test scores, one row an image and label, Parquet.")]
+Runs = Annotated[Path, typer.Option(help="Every setting tried and the chosen one, Parquet.")]
+Checkpoint = Annotated[Path, typer.Option(help="State of an unfinished evaluation; removed when it is done.")]
+SubsetOption = Annotated[str, typer.Option("--subset", help='JSON: {"share": 0.01, "draw": 0, "by": "patient"}.')]
+SettingOf = Annotated[Path | None, typer.Option(help="runs.parquet whose chosen run is the only one tried.")]
+Title = Annotated[str, typer.Option(help="Name of the model in messages.")]
+Threads = Annotated[int, typer.Option(help="CPU threads.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+Log = Annotated[Path | None, typer.Option(help="Log file.")]
 
 
 @app.callback()
@@ -17,18 +39,20 @@ def evaluate() -> None:
 
 @app.command()
 def linear(
-    encoder: Annotated[Path, typer.Option(help="Encoder of `mmsn pretrain`, safetensors.")],
-    images: Annotated[Path, typer.Option(help="The cohort's images.parquet.")],
-    store: Annotated[Path, typer.Option(help="Folder of the pixel store.")],
+    encoder: Encoder,
+    images: Images,
+    store: Store,
     settings: Annotated[str, typer.Option(help="LinearSettings as JSON.")],
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")],
-    output_predictions: Annotated[Path, typer.Option(help="Test scores, one row an image and label, Parquet.")],
-    output_runs: Annotated[Path, typer.Option(help="Every setting tried and the chosen one, Parquet.")],
-    checkpoint: Annotated[Path, typer.Option(help="State of an unfinished evaluation; removed when it is done.")],
-    title: Annotated[str, typer.Option(help="Name of the model in messages.")] = "encoder",
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    log: Annotated[Path | None, typer.Option(help="Log file.")] = None,
+    seed: Seed,
+    output_predictions: Predictions,
+    output_runs: Runs,
+    checkpoint: Checkpoint,
+    subset: SubsetOption = "",
+    setting_of: SettingOf = None,
+    title: Title = "encoder",
+    threads: Threads = 1,
+    device: Device = "auto",
+    log: Log = None,
 ) -> None:
     """Train linear heads on a frozen encoder, choose the best on validation, score the test images.
 
@@ -36,9 +60,51 @@ def linear(
     """
 
     def work() -> None:
-        from mmsn.evaluation.run import LinearFiles, run_linear
+        from mmsn.evaluation.job import EvaluationFiles, EvaluationJob
+        from mmsn.evaluation.run import run_linear
 
-        files = LinearFiles(encoder, images, store, output_predictions, output_runs, checkpoint)
-        run_linear(files, settings, seed, title, threads, device)
+        files = EvaluationFiles(encoder, images, store, output_predictions, output_runs, checkpoint, setting_of)
+        run_linear(files, EvaluationJob(seed, title, threads, device, _subset(subset)), settings)
 
     raise typer.Exit(console.run(work, log))
+
+
+@app.command()
+def finetune(
+    encoder: Encoder,
+    images: Images,
+    store: Store,
+    settings: Annotated[str, typer.Option(help="FinetuneSettings as JSON.")],
+    seed: Seed,
+    output_predictions: Predictions,
+    output_runs: Runs,
+    checkpoint: Checkpoint,
+    subset: SubsetOption = "",
+    setting_of: SettingOf = None,
+    title: Title = "encoder",
+    threads: Threads = 1,
+    device: Device = "auto",
+    log: Log = None,
+) -> None:
+    """Train encoder and head together in every setting, choose the best on validation, score the test images.
+
+    Stopped by a signal, the same command goes on from the last step.
+    """
+
+    def work() -> None:
+        from mmsn.evaluation.finetune_run import run_finetune
+        from mmsn.evaluation.job import EvaluationFiles, EvaluationJob
+
+        files = EvaluationFiles(encoder, images, store, output_predictions, output_runs, checkpoint, setting_of)
+        run_finetune(files, EvaluationJob(seed, title, threads, device, _subset(subset)), settings)
+
+    raise typer.Exit(console.run(work, log))
+
+
+def _subset(text: str) -> Subset | None:
+    from mmsn.evaluation.settings import Subset
+
+    try:
+        return Subset.model_validate_json(text) if text else None
+    except ValidationError as error:
+        raise UserError(f"--subset: {explain(error, Subset)}") from None

@@ -12,18 +12,16 @@ from torch import Tensor
 
 from mmsn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mmsn.console import logger, progress
-from mmsn.errors import StoppedBySignal, UserError
+from mmsn.errors import StoppedBySignal
+from mmsn.evaluation.batches import Batches
 from mmsn.evaluation.data import LabelledImages
 from mmsn.evaluation.probe import Probe
 from mmsn.evaluation.settings import LinearSettings
+from mmsn.evaluation.trial import RunRecord
+from mmsn.evaluation.validation import macro_auroc
 from mmsn.images.store import PixelStore
-from mmsn.images.views import TestTransform, TrainTransform
 from mmsn.models.vit import class_embedding
-from mmsn.randomness import generator
 from mmsn.signals import StopRequest
-from mmsn.statistics.metrics import auroc
-
-_TEST_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,16 @@ class LinearResult:
     probes: tuple[Probe, ...]
     chosen: Probe
     test_scores: NDArray[np.float32]
+
+    @property
+    def records(self) -> tuple[RunRecord, ...]:
+        """How each run went."""
+        return tuple(probe.record for probe in self.probes)
+
+    @property
+    def chosen_record(self) -> RunRecord:
+        """How the best one did."""
+        return self.chosen.record
 
 
 class LinearEvaluation:
@@ -63,11 +71,10 @@ class LinearEvaluation:
         fingerprint: str,
     ) -> None:
         self.encoder = encoder.to(device).eval().requires_grad_(False)
-        self.store, self.splits, self.settings = store, splits, settings
+        self.splits, self.settings = splits, settings
         self.seed, self.device, self.description = seed, device, description
         self.checkpoint, self.fingerprint, self._stop = checkpoint, fingerprint, StopRequest()
-        self.train_view = TrainTransform(settings.views)
-        self.test_view = TestTransform(settings.views)
+        self.batches = Batches(store, settings, seed, device)
 
     def run(self) -> LinearResult:
         """Train every probe, choose the best on validation, score the test split."""
@@ -95,11 +102,7 @@ class LinearEvaluation:
     @torch.no_grad()
     def embeddings(self, images: LabelledImages) -> Tensor:
         """Class tokens `[N, D]` of test views, in the order of `images`."""
-        chunks = []
-        for start in range(0, len(images), _TEST_BATCH):
-            pixels = self.store.batch(images.positions[start : start + _TEST_BATCH]).to(self.device)
-            chunks.append(class_embedding(self.encoder, self.test_view(pixels)))
-        return torch.cat(chunks)
+        return torch.cat([class_embedding(self.encoder, views) for views in self.batches.testing(images)])
 
     def _save(self, probes: list[Probe], epochs: int) -> None:
         tensors = {f"{probe.run.id}.{name}": t for probe in probes for name, t in probe.tensors().items()}
@@ -122,7 +125,7 @@ class LinearEvaluation:
         return Probe(run, self.settings, self.encoder.embed_dim, labels, self.seed, self.device)
 
     def _train_epoch(self, probes: list[Probe], epoch: int) -> None:
-        steps = -(-len(self.splits["train"]) // self.settings.batch_size)
+        steps = self.batches.steps(self.splits["train"])
         label = f"{self.description}: linear probes, epoch {epoch + 1} of {self.settings.max_epochs}"
         for features, targets in progress(self._augmented(epoch), label, steps):
             if self._stop.made:
@@ -132,31 +135,11 @@ class LinearEvaluation:
 
     def _augmented(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Embeddings `[B, D]` of augmented training images and their targets, in the epoch's order."""
-        images, size = self.splits["train"], self.settings.batch_size
-        order = torch.randperm(len(images), generator=generator("cpu", self.seed, "probe order", epoch)).numpy()
-        for step, start in enumerate(range(0, len(images), size)):
-            rows = order[start : start + size]
-            pixels = self.store.batch(images.positions[rows]).to(self.device)
-            draws = generator(self.device, self.seed, "probe views", epoch, step)
+        for views, targets in self.batches.training(self.splits["train"], epoch):
             with torch.no_grad():
-                features = class_embedding(self.encoder, self.train_view(pixels, draws))
-            yield features, torch.from_numpy(images.targets[rows]).to(self.device)
+                features = class_embedding(self.encoder, views)
+            yield features, targets
 
     def _validation_auroc(self, probe: Probe, features: Tensor) -> float:
         scores = probe.scores(features).cpu().numpy()
         return macro_auroc(self.splits["validate"].targets, scores)
-
-
-def macro_auroc(targets: NDArray[np.float32], scores: NDArray[np.float32]) -> float:
-    """Mean AUROC over the labels of `[N, L]` that have both classes; NaN targets are ignored.
-
-    Raises:
-        UserError: when no label has both.
-    """
-    values = []
-    for label in range(targets.shape[1]):
-        known = ~np.isnan(targets[:, label])
-        values.append(auroc(targets[known, label], scores[known, label]) if known.any() else np.nan)
-    if np.isnan(values).all():
-        raise UserError("no label has a positive and a negative among the validation images: enlarge that split")
-    return float(np.nanmean(values))

@@ -1,17 +1,21 @@
-"""What a linear evaluation depends on (SPEC 4)."""
+"""What evaluations depend on: linear, fine-tuned, and both on part of the training images (SPEC 4)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mmsn.images.settings import EvalViewSettings
 from mmsn.settings import Section
 
 Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Unit = Literal["patient", "image"]
+EvaluationProtocol = Literal["linear", "finetune"]
+MethodChoice: TypeAlias = Literal["published", "all"] | tuple[str, ...]
 
 
 class ProbeRun(Section):
-    """One of the linear protocol's runs: a schedule and a learning rate."""
+    """One of a protocol's runs: a schedule and a learning rate."""
 
     schedule: Literal["cosine", "plateau"]
     """`cosine`: CosineAnnealingLR per epoch, stopped early on validation AUROC. `plateau`: ReduceLROnPlateau,
@@ -25,11 +29,11 @@ class ProbeRun(Section):
         return f"{self.schedule}-{self.learning_rate:g}"
 
 
-class LinearSettings(Section):
-    """Frozen encoder, class token, one linear layer to 14 sigmoids; the best run on validation is tested."""
+class ProtocolSettings(Section):
+    """What the linear protocol and fine-tuning have in common; the best run on validation is tested."""
 
     runs: Annotated[tuple[ProbeRun, ...], Field(min_length=1)]
-    """The runs; they share every augmented forward pass of the encoder."""
+    """The runs. Of the linear protocol they share every augmented forward pass of the encoder."""
     max_epochs: Count = 50
     """Epochs at most."""
     batch_size: Count = 64
@@ -43,10 +47,61 @@ class LinearSettings(Section):
     plateau_patience: Annotated[int, Field(ge=0)] = 3
     """ReduceLROnPlateau: epochs without improvement before it does."""
     views: EvalViewSettings = EvalViewSettings()
-    """Augmentation while training the head; resize and centre crop while testing."""
+    """Augmentation while training; resize and centre crop while testing."""
 
     @model_validator(mode="after")
-    def _runs_differ(self) -> "LinearSettings":
+    def _runs_differ(self) -> "ProtocolSettings":
         if len({run.id for run in self.runs}) < len(self.runs):
             raise ValueError("two runs have the same schedule and learning rate")
         return self
+
+
+class LinearSettings(ProtocolSettings):
+    """Frozen encoder, class token, one linear layer to 14 sigmoids; the best run on validation is tested."""
+
+
+class FinetuneSettings(ProtocolSettings):
+    """The same with the encoder trained too. What is not said here is taken from `linear`: the paper's five runs."""
+
+    methods: MethodChoice = "published"
+    """Which of `runs.methods` are fine-tuned. `published`: those that the paper fine-tunes (MSN, MSN+EHR, DINO, MAE).
+    `all`; or a list, written as in `runs.methods`; [] for none."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Each block's learning rate as a multiple of that of the block above it; the head has the whole. 1: the same for
+    all, as published."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Autocast type of forward passes. A CPU follows `bf16` where it has matrix tiles for it."""
+
+
+class Subset(Section):
+    """Part of the training images: a share and the number of its draw."""
+
+    share: Share
+    """Of the labelled training images."""
+    draw: Annotated[int, Field(ge=0)]
+    """Which of the random subsets; it is also their seed, so every model is trained on the same ones."""
+    by: Unit = "patient"
+    """`patient`: whole patients are drawn until the share of images is reached. `image`: single images."""
+
+
+class LowDataSettings(Section):
+    """Evaluation with few training images: random subsets, each with the best setting of the whole training split."""
+
+    protocols: tuple[EvaluationProtocol, ...] = ("finetune",)
+    """`finetune` (the paper's), `linear`; [] for none. Only what is fine-tuned on all images is fine-tuned on few."""
+    methods: MethodChoice = "published"
+    """Which methods of each protocol, chosen as in `finetune.methods`."""
+    shares: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.01, 0.05, 0.1)
+    """Shares of the training images. Of one draw, a smaller share lies inside every larger one."""
+    draws: Count = 5
+    """Random subsets of each share."""
+    by: Unit = "patient"
+    """`patient`: whole patients are drawn until the share of images is reached. `image`: single images, the paper's
+    way, which leaves other images of a subset's patients out."""
+
+    @field_validator("protocols", "shares")
+    @classmethod
+    def _once_each(cls, values: tuple[object, ...]) -> tuple[object, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError(f"{list(values)} names one twice")
+        return values

@@ -1,11 +1,14 @@
 """Predictions and the record of every setting tried, as tables with a written schema."""
 
+import math
+from typing import Protocol
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from mmsn.evaluation.data import LabelledImages
-from mmsn.evaluation.linear import LinearResult
+from mmsn.evaluation.trial import RunRecord
 from mmsn.labels import LABELS
 
 PREDICTIONS_SCHEMA = pa.schema(
@@ -30,6 +33,22 @@ RUNS_SCHEMA = pa.schema(
 )
 
 
+class Outcome(Protocol):
+    """What an evaluation of either protocol ends with."""
+
+    @property
+    def records(self) -> tuple[RunRecord, ...]:
+        """How each run went."""
+
+    @property
+    def chosen_record(self) -> RunRecord:
+        """How the best one did."""
+
+    @property
+    def test_scores(self) -> NDArray[np.float32]:
+        """`[N, L]` of the best one."""
+
+
 def predictions_table(images: LabelledImages, scores: NDArray[np.float32]) -> pa.Table:
     """One row an image and label; `scores` is `[N, 14]`, the target null where ignored."""
     count = len(LABELS)
@@ -46,18 +65,21 @@ def predictions_table(images: LabelledImages, scores: NDArray[np.float32]) -> pa
     return pa.Table.from_arrays(columns, schema=PREDICTIONS_SCHEMA)
 
 
-def runs_table(result: LinearResult) -> pa.Table:
-    """One row a probe run: what it was, when it stopped, how good it was on validation, which one was chosen."""
+def runs_table(outcome: Outcome) -> pa.Table:
+    """One row a run: what it was, when it stopped, how good it was on validation, which one was chosen.
+
+    The validation AUROC is null for a run that gave no finite scores.
+    """
     rows = [
         {
-            "run": probe.run.id,
-            "schedule": probe.run.schedule,
-            "learning_rate": probe.run.learning_rate,
-            "epochs": probe.epochs,
-            "best_epoch": probe.best_epoch,
-            "validation_auroc": probe.best_auroc,
-            "chosen": probe is result.chosen,
+            "run": record.run.id,
+            "schedule": record.run.schedule,
+            "learning_rate": record.run.learning_rate,
+            "epochs": record.epochs,
+            "best_epoch": record.best_epoch,
+            "validation_auroc": record.best_auroc if math.isfinite(record.best_auroc) else None,
+            "chosen": record == outcome.chosen_record,
         }
-        for probe in result.probes
+        for record in outcome.records
     ]
     return pa.Table.from_pylist(rows, schema=RUNS_SCHEMA)

@@ -102,7 +102,7 @@ def embed_tokens(encoder: VisionTransformer, images: Tensor, keep: Tensor | None
     else:
         index = keep[:, 1:, None] - 1
         kept = patches.gather(1, index.expand(-1, -1, patches.shape[-1]))
-        # not positions[...][index]: on several CPU threads its gradient is summed in an order that changes from run to run
+        # not positions[...][index]: several CPU threads sum its gradient in an order that changes from run to run
         embedded = embed_patches(encoder, kept) + F.embedding(index[..., 0], positions[0, 1:])
     class_token = (encoder.cls_token + positions[:, :1]).expand(len(images), -1, -1)
     tokens = torch.cat([class_token, embedded], dim=1)

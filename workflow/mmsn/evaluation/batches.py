@@ -1,0 +1,46 @@
+"""The views that both protocols train and test on, addressed by seed, epoch and step."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from mmsn.evaluation.data import LabelledImages
+from mmsn.evaluation.settings import ProtocolSettings
+from mmsn.images.store import PixelStore
+from mmsn.images.views import TestTransform, TrainTransform
+from mmsn.randomness import generator
+
+_TEST_BATCH: Final = 256
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Views of labelled images; every protocol of a seed sees the same ones in the same order."""
+
+    store: PixelStore
+    settings: ProtocolSettings
+    seed: int
+    device: torch.device
+
+    def steps(self, images: LabelledImages) -> int:
+        """Steps of an epoch; the last batch may be smaller."""
+        return -(-len(images) // self.settings.batch_size)
+
+    def training(self, images: LabelledImages, epoch: int, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Augmented views `[B, 3, S, S]` and targets `[B, L]` in the epoch's order, from `first_step` on."""
+        size, view = self.settings.batch_size, TrainTransform(self.settings.views)
+        order = torch.randperm(len(images), generator=generator("cpu", self.seed, "probe order", epoch)).numpy()
+        for step in range(first_step, self.steps(images)):
+            rows = order[step * size : (step + 1) * size]
+            pixels = self.store.batch(images.positions[rows]).to(self.device)
+            draws = generator(self.device, self.seed, "probe views", epoch, step)
+            yield view(pixels, draws), torch.from_numpy(images.targets[rows]).to(self.device)
+
+    def testing(self, images: LabelledImages) -> Iterator[Tensor]:
+        """Test views `[B, 3, S, S]`, in the order of `images`."""
+        view = TestTransform(self.settings.views)
+        for start in range(0, len(images), _TEST_BATCH):
+            yield view(self.store.batch(images.positions[start : start + _TEST_BATCH]).to(self.device))

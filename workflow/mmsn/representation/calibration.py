@@ -1,0 +1,122 @@
+"""Do probabilities mean what they say: Brier score, calibration slope and intercept, expected calibration error."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from mmsn.statistics.ranking import Floats
+
+MEASURES: Final = ("brier", "slope", "intercept", "ece")
+_CLIP: Final = 1e-6
+_STEPS: Final = 100
+_CONVERGED: Final = 1e-10
+_LARGEST_STEP: Final = 2.0
+_STEEPEST: Final = 50.0
+"""Log odds a standard deviation of the scores beyond which classes are taken as separated."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The measures of one label's N images with a known target, and their replicates [R]."""
+
+    value: dict[str, float]
+    replicates: dict[str, Floats]
+
+
+def calibration(targets: Floats, scores: Floats, weights: Floats, bins: int) -> Calibration:
+    """All measures of one label.
+
+    The slope is that of the logistic regression of the target on the score's logit: 1 where probabilities are right,
+    below 1 where they are too extreme (Cox 1958). The intercept is that regression's with the slope held at 1: what has
+    to be added to all log odds (Van Calster et al. 2019). In a resample both are taken one Newton step from those of
+    the full sample (Moulton & Zeger 1991) instead of fitted a thousand times.
+
+    Args:
+        targets: [N] of 0 and 1, both present.
+        scores: [N] probabilities.
+        weights: [R, N] how often each image counts.
+        bins: of equal width, for the calibration error.
+
+    Raises:
+        ValueError: the scores are constant, or separate the classes, so that there is no slope.
+    """
+    logits = _logits(scores)
+    if np.ptp(logits) == 0:
+        raise ValueError("constant score")
+    whole = np.ones((1, len(targets)))
+    spread = (logits - logits.mean()) / logits.std()
+    slope = _Regression(np.stack([np.ones_like(spread), spread], axis=1), targets, np.zeros_like(logits))
+    intercept = _Regression(np.ones((len(targets), 1)), targets, logits)
+    errors = (scores - targets) ** 2
+    value = {
+        "brier": float(errors.mean()),
+        "slope": float(slope.coefficients[1] / logits.std()),
+        "intercept": float(intercept.coefficients[0]),
+        "ece": float(_calibration_error(targets, scores, whole, bins)[0]),
+    }
+    with np.errstate(invalid="ignore"):
+        brier = weights @ errors / weights.sum(axis=1)
+    replicates = {
+        "brier": brier,
+        "slope": slope.resampled(weights)[:, 1] / logits.std(),
+        "intercept": intercept.resampled(weights)[:, 0],
+        "ece": _calibration_error(targets, scores, weights, bins),
+    }
+    return Calibration(value, replicates)
+
+
+class _Regression:
+    """Unpenalised logistic regression of targets [N] on a design [N, P] of columns alike in size, with offset [N]."""
+
+    def __init__(self, design: Floats, targets: Floats, offset: Floats) -> None:
+        """Fit by Newton's method, with steps that cannot overshoot far.
+
+        Raises:
+            ValueError: the design separates the classes.
+        """
+        self.design, self.targets, self.offset = design, targets, offset
+        self.coefficients = np.zeros(design.shape[1])
+        for _ in range(_STEPS):
+            residuals, certainty = self._residuals()
+            curvature = design.T @ (certainty[:, None] * design)
+            step = np.linalg.solve(curvature, design.T @ residuals)
+            self.coefficients = self.coefficients + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
+            if np.abs(self.coefficients[1:]).max(initial=0) > _STEEPEST:
+                break
+            if np.abs(step).max() < _CONVERGED:
+                return
+        raise ValueError("scores that separate the classes")
+
+    def resampled(self, weights: Floats) -> Floats:
+        """Coefficients one Newton step on, in every row of weights [R, N]: [R, P]; NaN where there is no step."""
+        residuals, certainty = self._residuals()
+        columns = self.design.shape[1]
+        gradient = weights @ (self.design * residuals[:, None])
+        products = (self.design[:, :, None] * self.design[:, None, :] * certainty[:, None, None]).reshape(
+            -1, columns**2
+        )
+        curvature = (weights @ products).reshape(-1, columns, columns)
+        steps = np.full(gradient.shape, np.nan)
+        regular = np.linalg.matrix_rank(curvature) == columns
+        steps[regular] = np.linalg.solve(curvature[regular], gradient[regular][:, :, None])[:, :, 0]
+        return np.asarray(self.coefficients + steps)
+
+    def _residuals(self) -> tuple[Floats, Floats]:
+        """Target minus chance, and the variance of the chance: [N] each."""
+        chance = 1 / (1 + np.exp(-(self.design @ self.coefficients + self.offset)))
+        return self.targets - chance, chance * (1 - chance)
+
+
+def _calibration_error(targets: Floats, scores: Floats, weights: Floats, bins: int) -> Floats:
+    """Mean over bins of |share of positives - mean score|, weighted by their images (Guo et al. 2017): [R]."""
+    place = np.minimum((scores * bins).astype(int), bins - 1)
+    gap = np.zeros((len(targets), bins))
+    gap[np.arange(len(targets)), place] = targets - scores
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.abs(weights @ gap).sum(axis=1) / weights.sum(axis=1))
+
+
+def _logits(scores: Floats) -> Floats:
+    clipped = np.clip(scores, _CLIP, 1 - _CLIP)
+    return np.asarray(np.log(clipped / (1 - clipped)))

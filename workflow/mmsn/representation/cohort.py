@@ -1,0 +1,49 @@
+"""Rows of the cohort beside the images that were embedded or predicted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mmsn.errors import UserError
+from mmsn.files import read_table
+from mmsn.labels import LABELS
+
+ATTRIBUTE_COLUMNS: Final = ("sex", "age", "view", "pos", "mort", "icu")
+
+
+def read_cohort(path: Path) -> pd.DataFrame:
+    """images.parquet by dicom_id: split, labelled, labels and those attributes that the study has.
+
+    Raises:
+        UserError: there is no such file, or it has no labels.
+    """
+    if not path.exists():
+        raise UserError(f"{path} does not exist; build the cohort first or mend the path")
+    present = pq.read_schema(path).names
+    missing = [name for name in ("dicom_id", "split", "labelled", *LABELS) if name not in present]
+    if missing:
+        raise UserError(f"{path}: column {missing[0]} is missing; give the cohort's images.parquet")
+    columns = ["dicom_id", "split", "labelled", *LABELS, *(name for name in ATTRIBUTE_COLUMNS if name in present)]
+    return read_table(path, columns).to_pandas().set_index("dicom_id")
+
+
+def rows_of(cohort: pd.DataFrame, images: Sequence[str] | NDArray[np.object_], source: str, path: Path) -> pd.DataFrame:
+    """The cohort's rows of some images, in their order.
+
+    Raises:
+        UserError: an image that the cohort does not have.
+    """
+    absent = int((~pd.Index(images).isin(cohort.index)).sum())
+    if absent:
+        raise UserError(f"{source}: {absent} of {len(images)} images are not in {path}; make it again from this cohort")
+    return cohort.loc[list(images)]
+
+
+def targets_of(rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Labels [N, 14]: 1, 0, NaN where ignored."""
+    return rows[list(LABELS)].to_numpy(dtype=np.float64, na_value=np.nan)
