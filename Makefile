@@ -10,11 +10,12 @@ DEMO_RUN := $(BIN)/snakemake --cores $(CORES) --configfile workflow/configs/demo
 LINT_DATA := 'data={"mimic_iv": "data/lint/mimic-iv", "mimic_cxr": "data/lint/mimic-cxr-jpg"}' 'cohort={"split": "official"}'
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: help setup demo test lint bench clean-demo
+.PHONY: help setup demo test test-slurm lint bench clean-demo
 
 help:
 	@echo "make demo    the whole study on embedded synthetic data; ends by naming the report to open"
 	@echo "make test    the tests"
+	@echo "make test-slurm    a real one-node Slurm on this machine runs the workflow (root; Debian: slurm-wlm, munge)"
 	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
 	@echo "make bench   speed beside the released way of doing it"
 
@@ -41,6 +42,9 @@ demo: .venv/installed
 test: .venv/installed
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
 	@$(MAKE) --no-print-directory lint
+
+test-slurm: .venv/installed
+	@MMSN_TEST_SLURM=1 $(BIN)/python -m pytest -n 0 tests/slurm
 
 lint: .venv/installed
 	@$(BIN)/ruff check .

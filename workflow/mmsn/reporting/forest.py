@@ -21,6 +21,7 @@ _FAMILY_GAP: Final = 0.5  # rows of space between groups
 _LINE_INCHES: Final = 0.135
 _LINES_OF_AXIS: Final = 3
 _LEGEND_COLUMNS: Final = 2
+_LEGEND_CHARACTERS: Final = 24  # two columns of more do not fit
 _TITLE_CHARACTERS: Final = 60
 _PALE: Final = 0.35
 _SOLID: Final[dict[str, Any]] = {"markersize": 3.2, "markeredgewidth": 0, "linewidth": 0}
@@ -127,7 +128,7 @@ def _legend(shown: pd.DataFrame, facts: Facts, reference: str) -> list[Line2D]:
     handles: list[Line2D] = []
     for family in dict.fromkeys(shown["family"][shown["value"].notna()]):
         colour, marker, label = _STYLES[family]
-        name = f"{reference} (dashed line)" if family == "reference" else label
+        name = textwrap.fill(f"{reference} (dashed line)", _LEGEND_CHARACTERS) if family == "reference" else label
         handles.append(Line2D([], [], color=COLOURS[colour], marker=marker, label=name, **_SOLID))
     handles += [
         Line2D([], [], color=grey, linewidth=0.9, label=f"{level} CI, images (as published)"),
