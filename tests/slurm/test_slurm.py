@@ -117,5 +117,5 @@ def test_a_job_that_is_taken_away_comes_back_and_goes_on_to_the_end(submitted, t
     assert done[0].returncode == 0, done[0].stdout
     log = next((folder / "results/logs/pretrain/vit-ci/msn").glob("seed0*.log")).read_text()
     assert "goes on at epoch" in log, log  # each attempt writes it anew
-    # That it ends as if undisturbed is tests/reliability's to say; jobs of Slurm have not been seen to do so to the bit.
+    # That it ends as if undisturbed is tests/reliability's to say; Slurm's jobs have not been seen to do so to the bit.
     assert (folder / ENCODER).exists()
