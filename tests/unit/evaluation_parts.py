@@ -23,8 +23,8 @@ def finetune_settings(runs=RUNS, **changes):
     return FinetuneSettings.model_validate({"runs": runs, "views": views, "batch_size": 8, "max_epochs": 3, **changes})
 
 
-def make_cohort(folder: Path) -> Path:
-    """Sixty images; label 0 is brightness, the others are noise."""
+def make_cohort(folder: Path, unlabelled: int = 0) -> Path:
+    """Sixty images, the last ones without labels; label 0 is brightness, the others are noise."""
     random = np.random.default_rng(0)
     bright = random.integers(0, 2, 60)
     pixels = random.integers(0, 100, (60, 20, 20)) + 100 * bright[:, None, None]
@@ -35,7 +35,12 @@ def make_cohort(folder: Path) -> Path:
     labels = {name: random.integers(0, 2, 60).astype(np.float32) for name in LABELS}
     labels["Atelectasis"] = bright.astype(np.float32)
     split = ["train"] * 30 + ["validate"] * 15 + ["test"] * 15
-    cohort = {"dicom_id": ids, "subject_id": list(range(60)), "split": split, "labelled": [True] * 60}
+    cohort = {
+        "dicom_id": ids,
+        "subject_id": list(range(60)),
+        "split": split,
+        "labelled": [i < 60 - unlabelled for i in range(60)],
+    }
     write_table(folder / "images.parquet", pa.table({**cohort, **labels}))
     return folder
 

@@ -4,7 +4,6 @@ import os
 import signal
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
@@ -16,11 +15,11 @@ from mmsn.evaluation.probe import Probe, masked_bce
 from mmsn.evaluation.settings import LinearSettings
 from mmsn.evaluation.tables import predictions_table, runs_table
 from mmsn.evaluation.validation import macro_auroc
-from mmsn.files import write_table
 from mmsn.images.store import PixelStore
 from mmsn.images.views import TestTransform
 from mmsn.labels import LABELS
 from mmsn.models.vit import create_encoder
+from tests.unit.evaluation_parts import make_cohort
 
 RUNS = [{"schedule": "cosine", "learning_rate": 1e-2}, {"schedule": "plateau", "learning_rate": 1e-3}]
 VIEWS = {"resize": 20, "crop": 16}
@@ -32,19 +31,7 @@ def _settings(runs=RUNS, **changes):
 
 @pytest.fixture
 def store(tmp_path):
-    """Sixty images; label 0 is brightness, the others are noise."""
-    random = np.random.default_rng(0)
-    bright = random.integers(0, 2, 60)
-    pixels = random.integers(0, 100, (60, 20, 20)) + 100 * bright[:, None, None]
-    np.save(tmp_path / "p10.npy", pixels.astype(np.uint8))
-    ids = [f"d{i:02d}" for i in range(60)]
-    index = {"dicom_id": ids, "subject_id": list(range(60)), "shard": ["p10"] * 60, "row": list(range(60))}
-    write_table(tmp_path / "index.parquet", pa.table(index))
-    labels = {name: random.integers(0, 2, 60).astype(np.float32) for name in LABELS}
-    labels["Atelectasis"] = bright.astype(np.float32)
-    split = ["train"] * 30 + ["validate"] * 15 + ["test"] * 15
-    cohort = {"dicom_id": ids, "subject_id": list(range(60)), "split": split, "labelled": [True] * 59 + [False]}
-    write_table(tmp_path / "images.parquet", pa.table({**cohort, **labels}))
+    make_cohort(tmp_path, unlabelled=1)
     return PixelStore(tmp_path)
 
 
