@@ -61,6 +61,7 @@ bench: .venv/installed
 	@$(BIN)/python benchmarks/bootstrap.py
 	@$(BIN)/python benchmarks/views.py
 	@$(BIN)/python benchmarks/pretrain_step.py
+	@$(BIN)/python benchmarks/linear_protocol.py
 	@$(BIN)/python benchmarks/decode.py
 	@$(BIN)/python benchmarks/store_memory.py
 	@$(BIN)/python benchmarks/null_simulation.py

@@ -23,9 +23,13 @@ include: "rules/images.smk"
 include: "rules/pretrain.smk"
 include: "rules/evaluate.smk"
 include: "rules/finetune.smk"
+include: "rules/evaluate_external.smk"
 include: "rules/low_data.smk"
+include: "rules/readings.smk"
 include: "rules/representation.smk"
+include: "rules/paper.smk"
 include: "rules/report.smk"
+include: "rules/figures.smk"
 
 
 localrules:

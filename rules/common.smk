@@ -8,16 +8,21 @@ from pathlib import Path
 from shlex import quote
 
 from mmsn.cohort.external.sources import find_chexpert, find_nih
+from mmsn.cohort.external.table import check_columns
 from mmsn.cohort.sources import find_tables
 from mmsn.errors import UserError
+from mmsn.figures.choice import patch_side
 from mmsn.methods import method_from_id
+from mmsn.paper.ids import TABLE_IDS
 from mmsn.provenance import PACKAGE, code_digest, content_digest, sql_without_comments
-from mmsn.study import MIMIC_SHARDS, check_data, load_study
+from mmsn.study import MIMIC_SHARDS, load_study
+from mmsn.study_data import check_data
 from mmsn.titles import published, title
 
 # Outputs and logs are private, and `mmsn` is the one beside this Python, whichever way snakemake was started.
 os.umask(0o077)
-shell.prefix(f"set -euo pipefail; umask 077; export PATH={quote(str(Path(sys.executable).parent))}:$PATH; ")
+PREFIX = f"set -euo pipefail; umask 077; export PATH={quote(str(Path(sys.executable).parent))}:$PATH; "
+shell.prefix(PREFIX)
 
 
 def found_external(study):
@@ -29,6 +34,10 @@ def found_external(study):
         found["chexpert"] = ("chexpert --chexpert", folders["chexpert"], study.chexpert, tables)
     if folders["nih-14"]:
         found["nih-14"] = ("nih --nih-14", folders["nih-14"], study.nih_14, find_nih(folders["nih-14"]).paths)
+    for name, settings in study.external.items():
+        if settings.images:
+            check_columns(settings.images, settings.table)
+            found[name] = (f"table --name {name} --table", settings.images, settings.table, (settings.images,))
     return found
 
 
@@ -52,10 +61,19 @@ def validated(config):
 
 
 STUDY, RAW, EXTERNAL = validated(config)
+if STUDY.images.stage_to:
+    # Not a parameter: where a copy lies changes no result. The job expands it, on its own node.
+    shell.prefix(f"{PREFIX}export MMSN_STAGE_TO={quote(STUDY.images.stage_to)}; ")
 R = str(STUDY.results)
 LOGS, BENCHMARKS = f"{R}/logs", f"{R}/benchmarks"
 DATASET = "mimic-cxr"
+SCORED = [name for name in EXTERNAL if STUDY.head_of(name) == "mimic"]
+OWN_HEAD = [name for name in EXTERNAL if STUDY.head_of(name) == "own"]
 PROTOCOLS = ["linear", *(["finetune"] if STUDY.evaluated("finetune") else [])]
+JUDGED = [
+    *[(protocol, DATASET) for protocol in PROTOCOLS],
+    *[(protocol, name) for name in EXTERNAL for protocol in ("linear", "finetune") if STUDY.judged_on(name, protocol)],
+]
 LOW_DATA = [protocol for protocol in STUDY.low_data.protocols if STUDY.low_data_methods(protocol)]
 EMBEDDINGS = f"{R}/embeddings/{DATASET}"
 SUBSET = f"evaluate/low-data/{{protocol}}/{{percent}}pct/draw{{draw}}/{DATASET}"
@@ -70,7 +88,7 @@ wildcard_constraints:
     seed=r"\d+",
     shard=r"p\d\d",
     dataset=r"[^/_]+",
-    external="chexpert|nih-14",
+    external="|".join(["chexpert", "nih-14", *EXTERNAL]),
     protocol="linear|finetune",
     percent=r"\d+(\.\d+)?",
     draw=r"\d+",
@@ -151,13 +169,15 @@ def runs_of(backbone, methods):
 
 
 def evaluated_runs(wildcards):
-    """Runs of one backbone that a protocol judges."""
-    return runs_of(wildcards.backbone, STUDY.evaluated(wildcards.protocol))
+    """Runs of one backbone that a protocol judges on a data set."""
+    if wildcards.dataset == DATASET:
+        return runs_of(wildcards.backbone, STUDY.evaluated(wildcards.protocol))
+    return runs_of(wildcards.backbone, STUDY.judged_on(wildcards.dataset, wildcards.protocol))
 
 
 def predictions_of(wildcards):
-    """Predictions that the statistics of one protocol and backbone compare."""
-    folder = f"{R}/evaluate/{wildcards.protocol}/{DATASET}"
+    """Predictions that the statistics of one protocol, data set and backbone compare."""
+    folder = f"{R}/evaluate/{wildcards.protocol}/{wildcards.dataset}"
     return [f"{folder}/{run.path}/predictions.parquet" for run in evaluated_runs(wildcards)]
 
 
@@ -167,9 +187,19 @@ def histories_of(wildcards):
     return [f"{R}/pretrain/{run.path}/history.parquet" for run in runs]
 
 
+def whose_head(wildcards):
+    """What a caption says of the head that judged a data set."""
+    if wildcards.dataset == DATASET:
+        return ""
+    if STUDY.head_of(wildcards.dataset) == "own":
+        return "The head was trained on this data set's own training images."
+    return "The model trained on MIMIC-CXR, head included, is used as it is: nothing was trained on this data set."
+
+
 def described_runs(wildcards):
-    """Runs of one protocol and backbone as `mmsn report statistics` takes them."""
-    return as_json(descriptions(evaluated_runs(wildcards), f"{R}/evaluate/{wildcards.protocol}/{DATASET}"))
+    """Runs of one protocol, data set and backbone as `mmsn report statistics` takes them."""
+    folder = f"{R}/evaluate/{wildcards.protocol}/{wildcards.dataset}"
+    return as_json(descriptions(evaluated_runs(wildcards), folder))
 
 
 def descriptions(runs, folder):
@@ -230,6 +260,12 @@ def described_subsets(wildcards):
     return as_json(descriptions(low_data_runs(wildcards), folder))
 
 
+def grouped_runs(wildcards):
+    """Runs of one protocol and backbone, described with their predictions on the cohort, which has groups of patients."""
+    runs = runs_of(wildcards.backbone, STUDY.evaluated(wildcards.protocol))
+    return descriptions(runs, f"{R}/evaluate/{wildcards.protocol}/{DATASET}")
+
+
 def linear_runs(backbone, methods):
     """Runs of one backbone, described with their linear predictions."""
     return descriptions(runs_of(backbone, methods), f"{R}/evaluate/linear/{DATASET}")
@@ -241,7 +277,96 @@ def embedded_runs(wildcards):
     return as_json([{**run, "embeddings": f"{EMBEDDINGS}/{run['id']}.parquet"} for run in runs])
 
 
-def tables_about(about):
+def tables_about(about, protocol=""):
     """One kind of table in every format but the report's."""
-    stem = f"{R}/tables/{about}_{DATASET}_{{backbone}}"
+    stem = f"{R}/tables/{about}{protocol}_{DATASET}_{{backbone}}"
     return {f"{about}_{kind}": f"{stem}.{kind}" for kind in ("csv", "md", "tex")}
+
+
+def readings_of(method):
+    """What further heads of a method read, as `mmsn evaluate readings` takes it."""
+    tokens = STUDY.readings.tokens if method in STUDY.read_further() else ()
+    sets = STUDY.judged_with_ehr("linear").get(method, ())
+    return [{"tokens": name} for name in tokens] + [{"tokens": "class", "feature_set": name} for name in sets]
+
+
+def bank_of(method):
+    """Cached augmentations that a method's heads are trained on for comparison; 0 for none."""
+    return STUDY.readings.bank if method in STUDY.read_further() else 0
+
+
+def feature_tables(wildcards):
+    """Feature set -> table, of the sets that a method is judged with."""
+    sets = STUDY.judged_with_ehr("linear").get(method_from_id(wildcards.method), ())
+    return {name: f"{R}/features/{name}.parquet" for name in sets}
+
+
+def variants_by_table(readings, finetune_ehr, ehr_only):
+    """Table -> backbone -> its runs as `mmsn report variants` takes them; the arguments are where predictions lie."""
+    makers = {
+        "readings": lambda backbone: reading_variants(backbone, readings),
+        "ehr_linear": lambda backbone: ehr_variants("linear", backbone, readings, ehr_only),
+        "ehr_finetune": lambda backbone: ehr_variants("finetune", backbone, finetune_ehr, ehr_only),
+    }
+    found = {about: {name: make(name) for name in STUDY.runs.backbones} for about, make in makers.items()}
+    return {about: {name: runs for name, runs in of.items() if runs} for about, of in found.items()}
+
+
+def described_variants(runs, folder, variant, key, against=(), reading=None):
+    """Runs of one way to judge them; `@` in the keys of `against` is the method."""
+    return [
+        {
+            **run,
+            "id": f"{run['id']}/{key}",
+            "variant": variant,
+            "key": f"{run['method']}/{key}",
+            "reading": reading,
+            "against": {name: reference.replace("@", run["method"]) for name, reference in dict(against).items()},
+        }
+        for run in descriptions(runs, folder)
+    ]
+
+
+def reading_variants(backbone, folder):
+    """Heads that read more than the class token, beside those that read it alone."""
+    bank = {"bank": f"class token, bank of {STUDY.readings.bank}"} if STUDY.readings.bank else {}
+    names = {name: name.replace("+", " + ") for name in STUDY.readings.tokens} | bank
+    found = []
+    for method in STUDY.read_further():
+        runs = runs_of(backbone, [method])
+        found += described_variants(runs, f"{R}/evaluate/linear/{DATASET}", "class", "class")
+        for reading, name in names.items():
+            found += described_variants(runs, folder, name, reading, {"the class token": "@/class"}, reading)
+    return found
+
+
+def ehr_variants(protocol, backbone, folder, ehr_only):
+    """Image and record together, beside either alone."""
+    judged = STUDY.judged_with_ehr(protocol)
+    sets = dict.fromkeys(name for sets in judged.values() for name in sets)
+    found = [ehr_alone(backbone, name, ehr_only) for name in sets]
+    for method, own in judged.items():
+        runs = runs_of(backbone, [method])
+        found += described_variants(runs, f"{R}/evaluate/{protocol}/{DATASET}", "image", "image")
+        for name in own:
+            against = {"the image alone": "@/image", "the EHR alone": f"ehr-only/{name}"}
+            reading = f"class+ehr.{name}" if protocol == "linear" else None
+            where = folder.replace("{feature_set}", name)
+            found += described_variants(runs, where, f"image + EHR {name}", f"ehr.{name}", against, reading)
+    return found
+
+
+def ehr_alone(backbone, name, ehr_only):
+    """The floor of a feature set, as a run of no encoder."""
+    return {
+        "id": f"ehr-only/{name}",
+        "backbone": backbone,
+        "backbone_name": STUDY.backbones[backbone].title,
+        "method": "ehr-only",
+        "method_name": "EHR alone",
+        "feature_set": name,
+        "seed": 0,
+        "predictions": ehr_only.replace("{feature_set}", name),
+        "variant": f"EHR {name}",
+        "key": f"ehr-only/{name}",
+    }

@@ -1,6 +1,6 @@
 # Encoders -> test predictions.
 # NEEDS  results/pretrain/<backbone>/<method>/seed<k>/encoder.safetensors, results/images/mimic-cxr/
-# MAKES  results/evaluate/linear/mimic-cxr/<backbone>/<method>/seed<k>/{predictions,runs}.parquet
+# MAKES  results/evaluate/linear/mimic-cxr/<backbone>/<method>/seed<k>/{predictions,runs}.parquet, head.safetensors
 rule linear:
     input:
         encoder=rules.pretrain.output.encoder,
@@ -12,6 +12,7 @@ rule linear:
             non_empty=True,
         ),
         runs=f"{R}/evaluate/linear/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}/runs.parquet",
+        head=f"{R}/evaluate/linear/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}/head.safetensors",
     log:
         f"{LOGS}/evaluate/linear/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}.log",
     benchmark:
@@ -34,5 +35,5 @@ rule linear:
     shell:
         "mmsn evaluate linear --encoder {input.encoder:q} --images {input.images:q} --store {params.store:q} "
         "--settings {params.settings:q} --seed {wildcards.seed:q} --title '{wildcards.backbone} {wildcards.method}' "
-        "--output-predictions {output.predictions:q} --output-runs {output.runs:q} --checkpoint {params.checkpoint:q} "
-        "--threads {threads} --log {log:q}"
+        "--output-predictions {output.predictions:q} --output-runs {output.runs:q} --output-head {output.head:q} "
+        "--checkpoint {params.checkpoint:q} --threads {threads} --log {log:q}"

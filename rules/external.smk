@@ -1,6 +1,7 @@
-# CheXpert and NIH-14 tables -> one row an image, where their folders are named.
-# NEEDS  their CSV files and lists; results/cohort/mimic-cxr/rows.parquet, to see that no test image was trained on
-# MAKES  results/cohort/{chexpert,nih-14}/{images,exclusions}.parquet, flow.json
+# Tables of other data sets -> one row an image, where the study names them.
+# NEEDS  CheXpert's and NIH-14's CSV files and lists, your own tables; results/cohort/mimic-cxr/rows.parquet, to see that
+#        no test image was trained on
+# MAKES  results/cohort/{chexpert,nih-14,...}/{images,exclusions}.parquet, flow.json
 rule external_cohort:
     input:
         tables=lambda wildcards: [ancient(str(path)) for path in EXTERNAL[wildcards.external][3]],
@@ -13,6 +14,7 @@ rule external_cohort:
         f"{LOGS}/cohort/{{external}}.log",
     benchmark:
         f"{BENCHMARKS}/cohort/{{external}}.tsv"
+    priority: 10  # before training starts: a bad cell is to be found on the first day
     conda:
         "../envs/mmsn.yaml"
     threads: 4

@@ -1,6 +1,7 @@
 # Encoders -> test predictions after encoder and head were trained together.
 # NEEDS  results/pretrain/<backbone>/<method>/seed<k>/encoder.safetensors, results/images/mimic-cxr/
-# MAKES  results/evaluate/finetune/mimic-cxr/<backbone>/<method>/seed<k>/{predictions,runs}.parquet
+# MAKES  results/evaluate/finetune/mimic-cxr/<backbone>/<method>/seed<k>/{predictions,runs}.parquet,
+#        {encoder,head}.safetensors of the best
 rule finetune:
     input:
         encoder=rules.pretrain.output.encoder,
@@ -12,6 +13,8 @@ rule finetune:
             non_empty=True,
         ),
         runs=f"{R}/evaluate/finetune/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}/runs.parquet",
+        head=f"{R}/evaluate/finetune/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}/head.safetensors",
+        encoder=f"{R}/evaluate/finetune/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}/encoder.safetensors",
     log:
         f"{LOGS}/evaluate/finetune/{DATASET}/{{backbone}}/{{method}}/seed{{seed}}.log",
     benchmark:
@@ -34,5 +37,5 @@ rule finetune:
     shell:
         "mmsn evaluate finetune --encoder {input.encoder:q} --images {input.images:q} --store {params.store:q} "
         "--settings {params.settings:q} --seed {wildcards.seed:q} --title '{wildcards.backbone} {wildcards.method}' "
-        "--output-predictions {output.predictions:q} --output-runs {output.runs:q} --checkpoint {params.checkpoint:q} "
-        "--threads {threads} --log {log:q}"
+        "--output-predictions {output.predictions:q} --output-runs {output.runs:q} --output-head {output.head:q} "
+        "--output-encoder {output.encoder:q} --checkpoint {params.checkpoint:q} --threads {threads} --log {log:q}"

@@ -55,6 +55,7 @@ rule low_data_table:
         predictions=low_data_predictions,
     output:
         csv=f"{R}/tables/low_data_{{protocol}}_{DATASET}_{{backbone}}.csv",
+        replicates=f"{R}/statistics/low-data/{{protocol}}/{DATASET}/{{backbone}}/replicates.parquet",
         markdown=f"{R}/tables/low_data_{{protocol}}_{DATASET}_{{backbone}}.md",
         html=report(
             f"{R}/tables/low_data_{{protocol}}_{DATASET}_{{backbone}}.html",
@@ -68,12 +69,14 @@ rule low_data_table:
         f"{BENCHMARKS}/tables/low_data_{{protocol}}_{DATASET}_{{backbone}}.tsv"
     conda:
         "../envs/mmsn.yaml"
+    threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         runs=described_subsets,
         settings=as_json(STUDY.low_data.model_dump(mode="json", include={"shares", "draws", "by"})),
+        statistics=as_json(STUDY.statistics),
         baseline=STUDY.statistics.baseline,
         note=STUDY.note,
         code=code_digest("reporting.low_data_command"),
@@ -81,5 +84,7 @@ rule low_data_table:
         "Writing the table of {wildcards.protocol} with few training images, {wildcards.backbone}"
     shell:
         f"mmsn report low-data --runs {{params.runs:q}} --protocol {{wildcards.protocol}} --dataset {DATASET} "
-        "--settings {params.settings:q} --baseline {params.baseline:q} --data-note {params.note:q} "
-        "--output-csv {output.csv:q} --output-markdown {output.markdown:q} --output-html {output.html:q} --log {log:q}"
+        "--settings {params.settings:q} --statistics {params.statistics:q} --baseline {params.baseline:q} "
+        "--data-note {params.note:q} --threads {threads} "
+        "--output-csv {output.csv:q} --output-markdown {output.markdown:q} --output-html {output.html:q} "
+        "--output-replicates {output.replicates:q} --log {log:q}"

@@ -1,28 +1,30 @@
 # Predictions, histories and counts -> statistics, tables, figures. Nothing here trains anything.
-# NEEDS  results/evaluate/<protocol>/mimic-cxr/**/predictions.parquet, results/pretrain/**/history.parquet, flow.json
+# NEEDS  results/evaluate/<protocol>/<dataset>/**/predictions.parquet, results/pretrain/**/history.parquet, flow.json
 # MAKES  results/statistics/**, results/tables/*.{csv,md,tex,html}, results/figures/*.{svg,png}
 COUNTS = expand(f"{R}/tables/cohort_{{dataset}}.{{kind}}", dataset=[DATASET, *EXTERNAL], kind=["csv", "md", "html"])
 TABLES = [
     *expand(
-        f"{R}/tables/{{protocol}}_{DATASET}_{{backbone}}.{{kind}}",
-        protocol=PROTOCOLS,
+        f"{R}/tables/{{judged}}_{{backbone}}.{{kind}}",
+        judged=[f"{protocol}_{dataset}" for protocol, dataset in JUDGED],
         backbone=STUDY.runs.backbones,
         kind=["csv", "md", "tex", "html"],
     ),
     *expand(
-        f"{R}/tables/labels_{{protocol}}_{DATASET}_{{backbone}}.{{kind}}",
-        protocol=PROTOCOLS,
+        f"{R}/tables/labels_{{judged}}_{{backbone}}.{{kind}}",
+        judged=[f"{protocol}_{dataset}" for protocol, dataset in JUDGED],
         backbone=STUDY.runs.backbones,
         kind=["csv", "md", "html"],
     ),
     *LOW_DATA_TABLES,
+    *VARIANT_TABLES,
     *REPRESENTATION_TABLES,
+    *PAPER_TABLES,
     *COUNTS,
     *expand(f"{R}/tables/imputation.{{kind}}", kind=["md", "html"]),
 ]
 FIGURES = expand(
     [
-        *[f"{R}/figures/forest_{protocol}_{DATASET}_{{backbone}}.{{kind}}" for protocol in PROTOCOLS],
+        *[f"{R}/figures/forest_{protocol}_{dataset}_{{backbone}}.{{kind}}" for protocol, dataset in JUDGED],
         *([f"{R}/figures/pretraining_{{backbone}}.{{kind}}"] if any(m.is_trained for m in STUDY.methods) else []),
     ],
     backbone=STUDY.runs.backbones,
@@ -34,12 +36,13 @@ rule statistics:
     input:
         predictions=predictions_of,
     output:
-        summary=ensure(f"{R}/statistics/{{protocol}}/{DATASET}/{{backbone}}/summary.parquet", non_empty=True),
-        labels=ensure(f"{R}/statistics/{{protocol}}/{DATASET}/{{backbone}}/labels.parquet", non_empty=True),
+        summary=ensure(f"{R}/statistics/{{protocol}}/{{dataset}}/{{backbone}}/summary.parquet", non_empty=True),
+        labels=ensure(f"{R}/statistics/{{protocol}}/{{dataset}}/{{backbone}}/labels.parquet", non_empty=True),
+        replicates=f"{R}/statistics/{{protocol}}/{{dataset}}/{{backbone}}/replicates.parquet",
     log:
-        f"{LOGS}/statistics/{{protocol}}/{DATASET}/{{backbone}}.log",
+        f"{LOGS}/statistics/{{protocol}}/{{dataset}}/{{backbone}}.log",
     benchmark:
-        f"{BENCHMARKS}/statistics/{{protocol}}/{DATASET}/{{backbone}}.tsv"
+        f"{BENCHMARKS}/statistics/{{protocol}}/{{dataset}}/{{backbone}}.tsv"
     conda:
         "../envs/mmsn.yaml"
     threads: 4
@@ -51,39 +54,41 @@ rule statistics:
         settings=as_json(STUDY.statistics),
         code=code_digest("reporting.summary"),
     message:
-        "Bootstrapping and comparing all {wildcards.backbone} runs, {wildcards.protocol}"
+        "Bootstrapping and comparing all {wildcards.backbone} runs, {wildcards.protocol} on {wildcards.dataset}"
     shell:
         "mmsn report statistics --runs {params.runs:q} --settings {params.settings:q} "
-        "--output-summary {output.summary:q} --output-labels {output.labels:q} --threads {threads} --log {log:q}"
+        "--output-summary {output.summary:q} --output-labels {output.labels:q} "
+        "--output-replicates {output.replicates:q} --threads {threads} --log {log:q}"
 
 
 rule results_table:
     input:
         summary=rules.statistics.output.summary,
     output:
-        csv=f"{R}/tables/{{protocol}}_{DATASET}_{{backbone}}.csv",
-        markdown=f"{R}/tables/{{protocol}}_{DATASET}_{{backbone}}.md",
-        latex=f"{R}/tables/{{protocol}}_{DATASET}_{{backbone}}.tex",
+        csv=f"{R}/tables/{{protocol}}_{{dataset}}_{{backbone}}.csv",
+        markdown=f"{R}/tables/{{protocol}}_{{dataset}}_{{backbone}}.md",
+        latex=f"{R}/tables/{{protocol}}_{{dataset}}_{{backbone}}.tex",
         html=report(
-            f"{R}/tables/{{protocol}}_{DATASET}_{{backbone}}.html",
+            f"{R}/tables/{{protocol}}_{{dataset}}_{{backbone}}.html",
             caption="../workflow/report/table3.rst",
             category="1 Results",
-            labels={"data": DATASET, "what": "{protocol}, {backbone}"},
+            labels={"data": "{dataset}", "what": "{protocol}, {backbone}"},
         ),
     log:
-        f"{LOGS}/tables/{{protocol}}_{DATASET}_{{backbone}}.log",
+        f"{LOGS}/tables/{{protocol}}_{{dataset}}_{{backbone}}.log",
     benchmark:
-        f"{BENCHMARKS}/tables/{{protocol}}_{DATASET}_{{backbone}}.tsv"
+        f"{BENCHMARKS}/tables/{{protocol}}_{{dataset}}_{{backbone}}.tsv"
     localrule: True
     conda:
         "../envs/mmsn.yaml"
     params:
         note=STUDY.note,
+        head=whose_head,
         code=code_digest("reporting.command"),
     message:
-        "Writing the table of {wildcards.protocol} results, {wildcards.backbone}"
+        "Writing the table of {wildcards.protocol} results on {wildcards.dataset}, {wildcards.backbone}"
     shell:
-        f"mmsn report table --summary {{input.summary:q}} --protocol {{wildcards.protocol}} --dataset {DATASET} "
+        "mmsn report table --summary {input.summary:q} --protocol {wildcards.protocol} --dataset {wildcards.dataset} "
         "--data-note {params.note:q} --output-csv {output.csv:q} --output-markdown {output.markdown:q} "
         "--output-latex {output.latex:q} --output-html {output.html:q} --log {log:q}"
 
@@ -92,28 +97,29 @@ rule label_table:
     input:
         labels=rules.statistics.output.labels,
     output:
-        csv=f"{R}/tables/labels_{{protocol}}_{DATASET}_{{backbone}}.csv",
-        markdown=f"{R}/tables/labels_{{protocol}}_{DATASET}_{{backbone}}.md",
+        csv=f"{R}/tables/labels_{{protocol}}_{{dataset}}_{{backbone}}.csv",
+        markdown=f"{R}/tables/labels_{{protocol}}_{{dataset}}_{{backbone}}.md",
         html=report(
-            f"{R}/tables/labels_{{protocol}}_{DATASET}_{{backbone}}.html",
+            f"{R}/tables/labels_{{protocol}}_{{dataset}}_{{backbone}}.html",
             caption="../workflow/report/per_label.rst",
             category="1 Results",
-            labels={"data": DATASET, "what": "{protocol} by label, {backbone}"},
+            labels={"data": "{dataset}", "what": "{protocol} by label, {backbone}"},
         ),
     log:
-        f"{LOGS}/tables/labels_{{protocol}}_{DATASET}_{{backbone}}.log",
+        f"{LOGS}/tables/labels_{{protocol}}_{{dataset}}_{{backbone}}.log",
     benchmark:
-        f"{BENCHMARKS}/tables/labels_{{protocol}}_{DATASET}_{{backbone}}.tsv"
+        f"{BENCHMARKS}/tables/labels_{{protocol}}_{{dataset}}_{{backbone}}.tsv"
     localrule: True
     conda:
         "../envs/mmsn.yaml"
     params:
         note=STUDY.note,
+        head=whose_head,
         code=code_digest("reporting.command"),
     message:
-        "Writing the {wildcards.protocol} tables by label, {wildcards.backbone}"
+        "Writing the {wildcards.protocol} tables by label on {wildcards.dataset}, {wildcards.backbone}"
     shell:
-        f"mmsn report labels --labels {{input.labels:q}} --protocol {{wildcards.protocol}} --dataset {DATASET} "
+        "mmsn report labels --labels {input.labels:q} --protocol {wildcards.protocol} --dataset {wildcards.dataset} "
         "--data-note {params.note:q} --output-csv {output.csv:q} --output-markdown {output.markdown:q} "
         "--output-html {output.html:q} --log {log:q}"
 
@@ -180,26 +186,27 @@ rule forest:
         summary=rules.statistics.output.summary,
     output:
         svg=report(
-            f"{R}/figures/forest_{{protocol}}_{DATASET}_{{backbone}}.svg",
+            f"{R}/figures/forest_{{protocol}}_{{dataset}}_{{backbone}}.svg",
             caption="../workflow/report/forest.rst",
             category="1 Results",
-            labels={"data": DATASET, "what": "forest plot, {protocol}, {backbone}"},
+            labels={"data": "{dataset}", "what": "forest plot, {protocol}, {backbone}"},
         ),
-        png=f"{R}/figures/forest_{{protocol}}_{DATASET}_{{backbone}}.png",
+        png=f"{R}/figures/forest_{{protocol}}_{{dataset}}_{{backbone}}.png",
     log:
-        f"{LOGS}/figures/forest_{{protocol}}_{DATASET}_{{backbone}}.log",
+        f"{LOGS}/figures/forest_{{protocol}}_{{dataset}}_{{backbone}}.log",
     benchmark:
-        f"{BENCHMARKS}/figures/forest_{{protocol}}_{DATASET}_{{backbone}}.tsv"
+        f"{BENCHMARKS}/figures/forest_{{protocol}}_{{dataset}}_{{backbone}}.tsv"
     localrule: True
     conda:
         "../envs/mmsn.yaml"
     params:
         note=STUDY.note,
+        head=whose_head,
         code=code_digest("reporting.command"),
     message:
-        "Drawing the {wildcards.protocol} forest plot, {wildcards.backbone}"
+        "Drawing the {wildcards.protocol} forest plot on {wildcards.dataset}, {wildcards.backbone}"
     shell:
-        f"mmsn report forest --summary {{input.summary:q}} --protocol {{wildcards.protocol}} --dataset {DATASET} "
+        "mmsn report forest --summary {input.summary:q} --protocol {wildcards.protocol} --dataset {wildcards.dataset} "
         "--data-note {params.note:q} --output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
 
 

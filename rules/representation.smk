@@ -1,13 +1,14 @@
 # Encoders -> embeddings, and what they hold; predictions -> metrics by group of patients, and calibration.
 # NEEDS  results/pretrain/**/encoder.safetensors, results/images/mimic-cxr/, results/cohort/mimic-cxr/images.parquet,
-#        results/evaluate/linear/mimic-cxr/**/predictions.parquet
+#        results/evaluate/<protocol>/mimic-cxr/**/predictions.parquet
 # MAKES  results/embeddings/mimic-cxr/<backbone>/<method>/seed<k>.parquet, results/representation/mimic-cxr/*.parquet,
-#        results/tables/{representation,attributes,subgroups,calibration}_mimic-cxr_<backbone>.{csv,md,tex,html}
+#        results/tables/{representation,attributes}_mimic-cxr_<backbone>.{csv,md,tex,html},
+#        results/tables/{subgroups,calibration}_<protocol>_mimic-cxr_<backbone>.{csv,md,tex,html}
 ABOUT_EMBEDDINGS = ["representation", "attributes"] if STUDY.represented() else []
-ABOUT_GROUPS = ["subgroups", "calibration"] if STUDY.subgroups.enabled else []
+ABOUT_GROUPS = [f"{about}_{protocol}" for about in ("subgroups", "calibration") for protocol in PROTOCOLS]
 REPRESENTATION_TABLES = expand(
     f"{R}/tables/{{about}}_{DATASET}_{{backbone}}.{{kind}}",
-    about=[*ABOUT_EMBEDDINGS, *ABOUT_GROUPS],
+    about=[*ABOUT_EMBEDDINGS, *(ABOUT_GROUPS if STUDY.subgroups.enabled else [])],
     backbone=STUDY.runs.backbones,
     kind=["csv", "md", "tex", "html"],
 )
@@ -71,24 +72,26 @@ rule measure_embeddings:
         runs=embedded_runs,
         settings=as_json(STUDY.representation.model_dump(mode="json", exclude={"methods", "train_images"})),
         statistics=as_json(STUDY.statistics),
+        linear=protocol_settings("linear"),
         code=code_digest("representation.measure"),
     message:
         "Measuring the embeddings of all {wildcards.backbone} runs"
     shell:
         "mmsn represent measure --runs {params.runs:q} --images {input.images:q} --settings {params.settings:q} "
-        "--statistics {params.statistics:q} --output {output.measures:q} --threads {threads} --log {log:q}"
+        "--statistics {params.statistics:q} --linear {params.linear:q} --output {output.measures:q} "
+        "--threads {threads} --log {log:q}"
 
 
 rule measure_groups:
     input:
-        predictions=lambda wildcards: [run["predictions"] for run in linear_runs(wildcards.backbone, STUDY.methods)],
+        predictions=lambda wildcards: [run["predictions"] for run in grouped_runs(wildcards)],
         images=rules.cohort.output.images,
     output:
-        measures=ensure(f"{R}/representation/{DATASET}/{{backbone}}/groups.parquet", non_empty=True),
+        measures=ensure(f"{R}/representation/{DATASET}/{{backbone}}/groups_{{protocol}}.parquet", non_empty=True),
     log:
-        f"{LOGS}/representation/{DATASET}/{{backbone}}/groups.log",
+        f"{LOGS}/representation/{DATASET}/{{backbone}}/groups_{{protocol}}.log",
     benchmark:
-        f"{BENCHMARKS}/representation/{DATASET}/{{backbone}}/groups.tsv"
+        f"{BENCHMARKS}/representation/{DATASET}/{{backbone}}/groups_{{protocol}}.tsv"
     conda:
         "../envs/mmsn.yaml"
     threads: 4
@@ -96,12 +99,12 @@ rule measure_groups:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        runs=lambda wildcards: as_json(linear_runs(wildcards.backbone, STUDY.methods)),
+        runs=lambda wildcards: as_json(grouped_runs(wildcards)),
         settings=as_json(STUDY.subgroups.model_dump(mode="json", exclude={"enabled"})),
         statistics=as_json(STUDY.statistics),
         code=code_digest("representation.measure_groups"),
     message:
-        "Measuring the predictions of all {wildcards.backbone} runs by group of patients"
+        "Measuring the {wildcards.protocol} predictions of all {wildcards.backbone} runs by group of patients"
     shell:
         "mmsn represent groups --runs {params.runs:q} --images {input.images:q} --settings {params.settings:q} "
         "--statistics {params.statistics:q} --output {output.measures:q} --threads {threads} --log {log:q}"
@@ -146,24 +149,24 @@ rule group_tables:
     input:
         measures=rules.measure_groups.output.measures,
     output:
-        **tables_about("subgroups"),
-        **tables_about("calibration"),
+        **tables_about("subgroups", "_{protocol}"),
+        **tables_about("calibration", "_{protocol}"),
         subgroups_html=report(
-            f"{R}/tables/subgroups_{DATASET}_{{backbone}}.html",
+            f"{R}/tables/subgroups_{{protocol}}_{DATASET}_{{backbone}}.html",
             caption="../workflow/report/subgroups.rst",
             category="1 Results",
-            labels={"data": DATASET, "what": "by group of patients, {backbone}"},
+            labels={"data": DATASET, "what": "by group of patients, {protocol}, {backbone}"},
         ),
         calibration_html=report(
-            f"{R}/tables/calibration_{DATASET}_{{backbone}}.html",
+            f"{R}/tables/calibration_{{protocol}}_{DATASET}_{{backbone}}.html",
             caption="../workflow/report/calibration.rst",
             category="1 Results",
-            labels={"data": DATASET, "what": "calibration, {backbone}"},
+            labels={"data": DATASET, "what": "calibration, {protocol}, {backbone}"},
         ),
     log:
-        f"{LOGS}/tables/groups_{DATASET}_{{backbone}}.log",
+        f"{LOGS}/tables/groups_{{protocol}}_{DATASET}_{{backbone}}.log",
     benchmark:
-        f"{BENCHMARKS}/tables/groups_{DATASET}_{{backbone}}.tsv"
+        f"{BENCHMARKS}/tables/groups_{{protocol}}_{DATASET}_{{backbone}}.tsv"
     localrule: True
     conda:
         "../envs/mmsn.yaml"
@@ -171,7 +174,8 @@ rule group_tables:
         note=STUDY.note,
         code=code_digest("representation.tables", "reporting.layout"),
     message:
-        "Writing the tables by group of patients, {wildcards.backbone}"
+        "Writing the {wildcards.protocol} tables by group of patients, {wildcards.backbone}"
     shell:
-        f"mmsn represent tables --measures {{input.measures:q}} --dataset {DATASET} --output-folder {quote(R)}/tables "
-        f"--suffix {DATASET}_{{wildcards.backbone:q}} --data-note {{params.note:q}} --log {{log:q}}"
+        f"mmsn represent tables --measures {{input.measures:q}} --dataset {DATASET} --protocol {{wildcards.protocol}} "
+        f"--output-folder {quote(R)}/tables --suffix {{wildcards.protocol}}_{DATASET}_{{wildcards.backbone:q}} "
+        "--data-note {params.note:q} --log {log:q}"

@@ -15,18 +15,22 @@ from mmsn.training.loop import CheckpointPolicy, Pretraining
 from mmsn.training.steps.create import create_step
 from tests.unit.training_parts import BACKBONE, settings_of
 
+CHANGED = {"dino, sinkhorn": ("dino", {"centering": "sinkhorn"})}
+"""A method with settings that are not the preset's, by the name that stands for both."""
+
 
 def pretrain(folder: Path, texts: list[str], out: Path) -> None:
-    """Train each method on the store in `folder`, with as many processes as torchrun started."""
+    """Train each method, or name of `CHANGED`, on the store in `folder`; as many processes as torchrun started."""
     torch.set_num_threads(1)
     out.mkdir(exist_ok=True)
     with joined(torch.device("cpu")) as world:
         for text in texts:
-            _pretrain(PixelStore(folder), parse_method(text), out / text, world)
+            name, changes = CHANGED.get(text, (text, {}))
+            _pretrain(PixelStore(folder), parse_method(name), changes, out / text, world)
 
 
-def _pretrain(store: PixelStore, method: Method, out: Path, world: World) -> None:
-    settings = settings_of(method)
+def _pretrain(store: PixelStore, method: Method, changes: dict[str, str], out: Path, world: World) -> None:
+    settings = settings_of(method, **changes)
     ehr = torch.rand(40, 3, generator=torch.Generator().manual_seed(1)) if method.feature_set else None
     positive = torch.eye(14).repeat(3, 1)[:40]
     targets = positive.masked_fill(positive.roll(1, 0) > 0, torch.nan) if method.needs_labels else None

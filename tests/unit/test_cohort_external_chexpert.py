@@ -16,7 +16,7 @@ GROUND_TRUTH = f"Study,{LABEL_HEADER}CheXpert-v1.0/test/patient64741/study1,0,1,
 
 def test_the_example_as_images_parquet(tmp_path: Path) -> None:
     cohort = chexpert_of(write(tmp_path, CHEXPERT))
-    assert cohort.images.schema.equals(images_schema("chexpert"))
+    assert cohort.images.schema.equals(images_schema(LABELS))
     (row,) = [row for row in cohort.images.to_pylist() if row["dicom_id"] == "patient00002_study2_view2_lateral"]
     expected = {"subject_id": 2, "study_id": 2002, "path": "train/patient00002/study2/view2_lateral.jpg"}
     expected |= {"split": "train", "labelled": True, "sex": "M", "age": 87.0, "view": "LATERAL"}

@@ -111,7 +111,7 @@ class TestResplit:
 
 def test_the_example_as_images_parquet(tmp_path: Path) -> None:
     cohort = nih_of(write(tmp_path, NIH))
-    assert cohort.images.schema.equals(images_schema("nih-14"))
+    assert cohort.images.schema.equals(images_schema(NIH_LABELS.names))
     (row,) = [row for row in cohort.images.to_pylist() if row["dicom_id"] == "00000001_000"]
     expected = {"subject_id": 1, "study_id": 1000, "path": "images/00000001_000.png", "labelled": True}
     expected |= {"sex": "M", "age": 57.0, "view": "PA", "pos": None, "mort": None, "icu": None, "study_time": None}

@@ -21,7 +21,7 @@ from tests.unit.training_parts import BACKBONE, make_store, settings_of
 ROOT = Path(__file__).parents[2]
 
 
-METHODS = ["msn", "msn+ehr(sex)", "dino", "mae", "supervised"]
+METHODS = ["msn", "msn+ehr(sex)", "dino", "dino, sinkhorn", "mae", "supervised"]
 
 
 @pytest.fixture(scope="module")

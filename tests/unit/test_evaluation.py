@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from mmsn.errors import StoppedBySignal, UserError
 from mmsn.evaluation.data import LabelledImages, load_split
 from mmsn.evaluation.linear import LinearEvaluation
-from mmsn.evaluation.probe import Probe, masked_bce
+from mmsn.evaluation.probe import Probe, masked_bce, new_head
 from mmsn.evaluation.settings import LinearSettings
 from mmsn.evaluation.tables import predictions_table, runs_table
 from mmsn.evaluation.validation import macro_auroc
@@ -145,7 +145,7 @@ def test_a_split_without_labelled_images_is_named(store, tmp_path):
 
 def _probe(schedule, **changes):
     run = _settings([{"schedule": schedule, "learning_rate": 1.0}]).runs[0]
-    return Probe(run, _settings(patience=2, plateau_patience=1, **changes), 4, 2, 0, torch.device("cpu"))
+    return Probe(run, _settings(patience=2, plateau_patience=1, **changes), new_head(run, 4, 2, 0), torch.device("cpu"))
 
 
 def test_cosine_runs_stop_early_and_plateau_runs_never():

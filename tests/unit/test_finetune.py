@@ -13,7 +13,7 @@ from mmsn.errors import StoppedBySignal, UserError
 from mmsn.evaluation.classifier import Classifier, FineTuned, parameter_groups
 from mmsn.evaluation.data import load_split
 from mmsn.evaluation.finetune import FineTuning
-from mmsn.evaluation.probe import Probe
+from mmsn.evaluation.probe import new_head
 from mmsn.evaluation.tables import runs_table
 from mmsn.images.store import PixelStore
 from mmsn.models.supervised import masked_bce
@@ -130,8 +130,8 @@ def test_the_encoder_is_trained_and_what_can_be_seen_is_learned(folder):
 def test_heads_start_as_those_of_the_linear_protocol(folder):
     settings = finetune_settings()
     tuned = FineTuned(settings.runs[0], settings, small_encoder(), 14, 3, CPU)
-    probe = Probe(settings.runs[0], settings, 16, 14, 3, CPU)
-    assert torch.equal(tuned.model.head.weight, probe.head.weight)
+    head = new_head(settings.runs[0], 16, 14, 3)
+    assert torch.equal(tuned.model.head.weight, head.linear.weight)
 
 
 def test_a_step_is_adam_without_weight_decay_on_every_parameter():

@@ -172,7 +172,7 @@ class TestAnotherSplit:
         assert "pretrain it again" in again.error
 
     def test_an_encoder_may_be_judged_on_another_data_set(self, again: Study) -> None:
-        write_table(again.images, cohort(), Split("nih-14", "ef" * 32).metadata)
+        write_table(again.images, cohort(), Split("chexpert", "ef" * 32).metadata)
         assert again.evaluate() == 0, again.said
 
     def test_predictions_of_two_splits_are_not_compared(self, again: Study) -> None:

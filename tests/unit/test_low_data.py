@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ttest_rel
 from sklearn.metrics import average_precision_score, roc_auc_score
 from typer.testing import CliRunner
 
@@ -22,6 +24,11 @@ from mmsn.files import write_table
 from mmsn.labels import LABELS
 from mmsn.lineage import UNTRAINED_LABELS
 from mmsn.reporting.low_data import measure_subsets, subset_path, summarise_subsets, with_published
+from mmsn.reporting.low_data_draws import replicates_of_draws
+from mmsn.reporting.low_data_intervals import with_intervals
+from mmsn.reporting.predictions import from_table
+from mmsn.reporting.settings import StatisticsSettings
+from mmsn.statistics.bootstrap import patient_resamples
 from mmsn.study import load_study
 from mmsn.study_command import merged
 from tests.unit.test_reporting import describe
@@ -200,10 +207,88 @@ def test_the_verb_writes_every_form_and_says_what_is_left_out(stored, tmp_path):
     done = CliRunner().invoke(app, ["report", "low-data", *given, *more, *made])
     assert done.exit_code == 0, done.output
     text = (tmp_path / "table.md").read_text()
-    assert "best of 3" in text
-    assert "mean ± sd" in text
+    for heading in ("best of 3", "mean", "sd", "mean vs MSN", "p (Holm)"):
+        assert f" {heading} |" in text
     assert "Fracture (no positive image to train on)" in text
     assert len(pd.read_csv(tmp_path / "table.csv")) == 8
+
+
+STATISTICS = StatisticsSettings(resamples=40, seed=4)
+
+
+def _with_intervals(runs, statistics=STATISTICS):
+    measured = measure_subsets(runs, (0.01, 0.1), 3, "msn", _read, statistics)
+    return with_intervals(summarise_subsets(measured.labels), measured, "msn", statistics.level), measured
+
+
+def _scores_of(run, share, draw):
+    """Targets and scores [N, L] of a subset's predictions, images by name, labels of that share alone."""
+    predictions = from_table(pq.read_table(subset_path(run, share, draw)), "")
+    left_out = ["Fracture", "Pleural Other"] if share == 0.01 else ["Pleural Other"]
+    kept = [name not in left_out for name in predictions.labels]
+    return predictions.targets[:, kept], predictions.scores[:, kept], predictions.patients
+
+
+def test_intervals_are_percentiles_of_scikit_learns_macro_means_in_resamples_of_patients(stored):
+    rows, _ = _with_intervals(stored)
+    row = rows[(rows.method == "msn") & (rows.share == 0.1) & (rows.metric == "auroc")].iloc[0]
+    expected = []
+    for draw in range(3):
+        targets, scores, patients = _scores_of(stored[0], 0.1, draw)
+        weights = patient_resamples(patients, 40, seed=4)
+        expected.append([roc_auc_score(targets, scores, sample_weight=weight) for weight in weights])
+    assert np.quantile(expected[row.best_draw], [0.025, 0.975]) == pytest.approx(
+        [row.best_lo_patient, row.best_hi_patient]
+    )
+    assert np.quantile(np.mean(expected, axis=0), [0.025, 0.975]) == pytest.approx(
+        [row.mean_lo_patient, row.mean_hi_patient]
+    )
+    assert row.mean_lo_patient < row["mean"] < row.mean_hi_patient
+    assert (row.mean_lo, row.mean_hi) != (row.mean_lo_patient, row.mean_hi_patient)
+
+
+def test_means_over_the_same_subsets_are_compared_with_the_reference(stored):
+    rows, measured = _with_intervals(stored)
+    compared = rows[rows.method != "msn"]
+    assert rows[rows.method == "msn"].difference.isna().all()
+    for row in compared.itertuples():
+        theirs = rows[(rows.method == "msn") & (rows.share == row.share) & (rows.metric == row.metric)].iloc[0]
+        assert row.difference == pytest.approx(row.mean - theirs["mean"])
+        assert row.difference_lo < row.difference < row.difference_hi
+        assert row.p_holm == row.p_paired  # one comparison a share
+        draws = [
+            [
+                _macro(run, row.share, draw, ["Fracture", "Pleural Other"][row.share > 0.05 :], measure)
+                for draw in range(3)
+            ]
+            for run in stored[::-1]
+            for measure in [roc_auc_score if row.metric == "auroc" else average_precision_score]
+        ]
+        assert row.p_draws == pytest.approx(ttest_rel(*draws).pvalue)
+    assert len(measured.replicates) == 2 * 2 * 3
+
+
+def test_kept_replicates_give_the_difference_and_interval_of_the_table(stored):
+    rows, measured = _with_intervals(stored)
+    kept = {(row["method"], row["share"], row["metric"]): row for row in replicates_of_draws(measured).to_pylist()}
+    compared = rows[rows.method != "msn"]
+    assert len(kept) == len(rows)
+    for row in compared.itertuples():
+        own, reference = (kept[method, row.share, row.metric] for method in (row.method, "msn"))
+        assert np.mean(own["values"]) - np.mean(reference["values"]) == pytest.approx(row.difference)
+        differences = np.subtract(own["of_patients"], reference["of_patients"])
+        assert np.quantile(differences, [0.025, 0.975]) == pytest.approx([row.difference_lo, row.difference_hi])
+
+
+def test_one_test_patient_has_no_interval_and_says_so(stored, tmp_path):
+    for share in (0.01, 0.1):
+        for draw in range(3):
+            path = subset_path(stored[0], share, draw)
+            table = pq.read_table(path)
+            alone = table.set_column(1, table.schema.field(1), pa.array(np.ones(len(table), np.int64)))
+            pq.write_table(alone, path)
+    with pytest.raises(UserError, match="1 patient in the test set; intervals need at least two: enlarge it"):
+        measure_subsets(stored[:1], (0.01, 0.1), 3, "msn", _read, STATISTICS)
 
 
 def test_a_missing_subset_is_named(stored, tmp_path):

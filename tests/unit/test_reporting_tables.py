@@ -215,11 +215,15 @@ def label_tables(folder: Path) -> dict[str, str]:
 
 def test_per_label_tables_show_auroc_auprc_and_the_difference(label_tables: dict[str, str]) -> None:
     titles = re.findall(r"^### (.*?)\.", label_tables["markdown"], re.M)
-    assert titles == ["AUROC by label", "AUPRC by label", "AUROC minus that of MSN by label"]
+    p_title = "p of the AUROC difference to MSN by label"
+    assert titles == ["AUROC by label", "AUPRC by label", "AUROC minus that of MSN by label", p_title]
     row = next(line for line in label_tables["markdown"].splitlines() if line.startswith(f"| {WITHOUT_POSITIVE}"))
     assert [cell.strip() for cell in row.split("|")[2:5]] == ["0", row.split("|")[3].strip(), ""]
     assert f"Without a value: {WITHOUT_POSITIVE} (no positive image)." in label_tables["html"]
     assert "rgba(" in label_tables["html"]
+    p_table = label_tables["markdown"].partition(p_title)[2]
+    assert re.search(r"\| (\*\*)?(<0\.001|\\<0\.001|[01]\.\d{3})(\*\*)?§? \|", p_table)
+    assert "DeLong with patients as clusters" in p_table
     _Balanced().check(label_tables["html"])
 
 
@@ -284,6 +288,7 @@ def test_report_captions_are_sound_and_carry_the_note(note: str) -> None:
     config = {"note": note, "name": "Demo"}
     for caption in captions:
         template = Environment(undefined=StrictUndefined).from_string(caption.read_text())
-        text = template.render(snakemake=SimpleNamespace(config=config))
+        params = SimpleNamespace(head="Nothing was trained on this data set.")
+        text = template.render(snakemake=SimpleNamespace(config=config, params=params))
         html = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["html_body"]
         assert ("not comparable" in html) == bool(note)

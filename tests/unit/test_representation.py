@@ -1,6 +1,7 @@
 """Embeddings judged beyond the linear head: clusters, rank, neighbours, and what probes read from them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,11 +11,14 @@ from sklearn import metrics
 from sklearn.neighbors import NearestNeighbors
 
 from mmsn.errors import UserError
+from mmsn.evaluation.settings import LinearSettings
+from mmsn.randomness import derived_seed, generator
 from mmsn.representation.attributes import PROBED
 from mmsn.representation.clusters import Clusters
 from mmsn.representation.intervals import centred_interval
+from mmsn.representation.linear_probe import Probed, attribute_scores
 from mmsn.representation.neighbours import knn_scores
-from mmsn.representation.probes import explained_share, mean_error, predicted_ages, probe_scores
+from mmsn.representation.probes import explained_share, mean_error, predicted_ages
 from mmsn.representation.quality import (
     cluster_quality,
     rank_quality,
@@ -27,6 +31,8 @@ from mmsn.statistics.bootstrap import patient_resamples
 from mmsn.statistics.metrics import auroc
 from mmsn.training.monitor import rankme as monitored_rankme
 
+RUNS = [{"schedule": "cosine", "learning_rate": 1e-2}, {"schedule": "plateau", "learning_rate": 1e-3}]
+PROTOCOL = LinearSettings.model_validate({"runs": RUNS, "max_epochs": 8, "batch_size": 32})
 SCIKIT_LEARN = {
     "silhouette": metrics.silhouette_score,
     "davies_bouldin": metrics.davies_bouldin_score,
@@ -164,19 +170,54 @@ def test_a_planted_sex_is_found_and_a_shuffled_one_is_not():
     sex = rng.integers(0, 2, 1200).astype(float)
     features = rng.normal(size=(1200, 16)).astype(np.float32)
     features[:, 3] += 3 * sex
-    train, test = slice(0, 800), slice(800, None)
-    found = probe_scores(features[train], sex[train], features[test], "sex")
-    shuffled = probe_scores(features[train], rng.permutation(sex[train]), features[test], "sex")
-    assert auroc(sex[test], found) > 0.95
-    assert abs(auroc(sex[test], shuffled) - 0.5) < 0.12
+    attributes = np.stack([sex, rng.permutation(sex)], axis=1)  # the second is nobody's
+    train, validate, test = (slice(*ends) for ends in ((0, 600), (600, 800), (800, None)))
+    parts = [Probed(features[rows], attributes[rows]) for rows in (train, validate)]
+    scores, run = attribute_scores(*parts, features[test], PROTOCOL, seed=0)
+    assert auroc(attributes[test, 0], scores[:, 0]) > 0.95
+    assert abs(auroc(attributes[test, 1], scores[:, 1]) - 0.5) < 0.12
+    assert run in PROTOCOL.runs
+    np.testing.assert_array_equal(attribute_scores(*parts, features[test], PROTOCOL, seed=0)[0], scores)
 
 
-def test_images_of_unknown_sex_are_left_out_of_the_probe():
+def test_attributes_are_probed_as_findings_are():
+    """On embeddings that do not change, the linear protocol's probe and ours take the same steps."""
+    features, labels = blobs(images=300)
+    sex = (labels % 2).astype(float)[:, None]
+    torch.manual_seed(derived_seed(5, "attributes", PROTOCOL.runs[0].id))
+    head = torch.nn.Linear(features.shape[1], 1)
+    one = PROTOCOL.model_copy(update={"runs": PROTOCOL.runs[:1], "max_epochs": 1})
+    optimizer = torch.optim.Adam(head.parameters(), lr=one.runs[0].learning_rate)
+    order = torch.randperm(300, generator=generator("cpu", 5, "attribute order", 0))
+    for rows in order.split(one.batch_size):
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            head(torch.from_numpy(features[rows])), torch.from_numpy(sex[rows]).float()
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    part = Probed(features, sex)
+    expected = torch.sigmoid(head(torch.from_numpy(features))).detach().numpy()
+    np.testing.assert_allclose(attribute_scores(part, part, features, one, seed=5)[0], expected, atol=1e-6)
+
+
+def test_images_of_unknown_sex_teach_the_probe_nothing():
     features, _ = blobs(images=200)
-    sex = (features[:, 0] > 0).astype(float)
-    half = np.where(np.arange(200) < 100, sex, np.nan)
-    expected = probe_scores(features[:100], sex[:100], features, "sex")
-    np.testing.assert_allclose(probe_scores(features, half, features, "sex"), expected)
+    sex = (features[:, :1] > 0).astype(float)
+    half = np.where(np.arange(200)[:, None] < 100, sex, np.nan)
+    other = features.copy()
+    other[100:] = 7
+    found = [
+        attribute_scores(Probed(seen, half), Probed(features, sex), features, PROTOCOL, seed=0)[0]
+        for seen in (features, other)
+    ]
+    np.testing.assert_allclose(*found)
+
+
+def test_old_age_is_an_attribute_with_unknown_ages_left_unknown():
+    old = next(attribute for attribute in PROBED if attribute.column == "age")
+    targets = old.targets(pd.DataFrame({"age": [64.0, 65.0, np.nan, 90.0]}))
+    np.testing.assert_array_equal(targets, [0, 1, np.nan, 1])
 
 
 def test_age_is_judged_as_by_scikit_learn_in_every_resample():
@@ -196,6 +237,7 @@ def test_age_is_judged_as_by_scikit_learn_in_every_resample():
 def test_every_attribute_says_which_value_is_positive():
     for attribute in PROBED:
         assert not set(attribute.positive) & set(attribute.negative)
+        assert bool(attribute.positive and attribute.negative) != (attribute.at_least is not None)
     assert len({attribute.name for attribute in PROBED}) == len(PROBED)
 
 

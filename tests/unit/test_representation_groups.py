@@ -9,7 +9,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from mmsn.reporting.predictions import Predictions
 from mmsn.reporting.settings import StatisticsSettings
-from mmsn.representation.calibration import calibration
+from mmsn.representation.calibration import Resamples, calibration
 from mmsn.representation.measure_groups import GroupMeasurer
 from mmsn.representation.measured import MACRO
 from mmsn.representation.settings import SubgroupSettings
@@ -39,7 +39,7 @@ def logistic(images=3000, sharpness=1.0, shift=0.0, seed=0):
 
 def measure(targets, scores, resamples=30):
     weights = patient_resamples(np.arange(len(targets)), resamples, seed=0).astype(float)
-    return calibration(targets, scores, weights, bins=10), weights
+    return calibration(targets, scores, Resamples(weights), bins=10), weights
 
 
 def test_a_groups_auroc_is_scikit_learns_on_its_images():
@@ -195,6 +195,20 @@ def test_a_rare_or_constant_label_is_excluded_from_calibration_with_its_reason()
     assert found["A", "slope"].excluded.startswith("positive images: ")
     assert found["B", "slope"].excluded == "constant score"
     assert found[MACRO, "brier"].excluded == "no label can be judged"
+
+
+def test_a_label_that_could_not_be_taught_has_no_part_in_groups_or_calibration():
+    sex, patients, targets, scores = predicted()
+    ids = np.array([f"image-{place:04d}" for place in range(400)], dtype=object)
+    untrained = {"B": "no positive image"}
+    test_set = Predictions(ids, patients, NAMES, targets, scores, untrained=untrained)
+    settings = SubgroupSettings(), StatisticsSettings(resamples=50)
+    rows = list(GroupMeasurer(test_set, {"sex": list(sex)}, *settings, threads=1).measure(scores))
+    found = {(row.topic, row.group, row.measure): row for row in rows}
+    women = sex == "F"
+    assert found["sex", "F", "auroc"].value == pytest.approx(roc_auc_score(targets[women, 0], scores[women, 0]))
+    assert found["calibration", "B", "brier"].excluded == "no positive image to train on"
+    assert found["calibration", MACRO, "brier"].value == found["calibration", "A", "brier"].value
 
 
 def _measurer(groups, patients, targets, scores):

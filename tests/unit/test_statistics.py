@@ -265,10 +265,10 @@ def test_counts_that_would_overflow_are_refused():
 def test_the_kernel_compiles_where_numba_may_write_no_cache(monkeypatch):
     compile_with_cache = kernel._compile
 
-    def refuse(keep):
+    def refuse(loop, signature, keep):
         if keep:
             raise RuntimeError("cannot cache function: no locator available")
-        return compile_with_cache(keep=False)
+        return compile_with_cache(loop, signature, keep=False)
 
     monkeypatch.setattr(kernel, "_compile", refuse)
     _, targets, scores = simulated(images=50)

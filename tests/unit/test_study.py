@@ -12,8 +12,9 @@ import yaml
 from mmsn.errors import UserError
 from mmsn.methods import Method, method_from_id, parse_method
 from mmsn.presets import PRESETS, ROWS
-from mmsn.study import check_data, load_study
+from mmsn.study import load_study
 from mmsn.study_command import merged, resolved_yaml, schema_text
+from mmsn.study_data import check_data
 from mmsn.titles import published
 
 ROOT = Path(__file__).parents[2]

@@ -15,6 +15,7 @@ from tests.workflow.project import planned_rules
 
 pytestmark = pytest.mark.workflow
 RUN = "vit-ci/msn+ehr.sex/seed0"
+_PROTOCOLS = {"linear": "Linear evaluation of ViT-ci", "finetune": "Fine-tuning of ViT-ci"}
 
 
 def _result(finished, path):
@@ -93,6 +94,9 @@ def test_the_table_is_what_scikit_learn_makes_of_the_predictions(finished):
 def test_fine_tuned_models_have_tables_of_their_own(finished):
     for name in ("finetune_mimic-cxr_vit-ci.md", "labels_finetune_mimic-cxr_vit-ci.md"):
         assert "Fine-tuning of ViT-ci" in _result(finished, f"tables/{name}").read_text()
+    for about in ("subgroups", "calibration"):
+        texts = [_result(finished, f"tables/{about}_{name}_mimic-cxr_vit-ci.md").read_text() for name in _PROTOCOLS]
+        assert [name in text for name, text in zip(_PROTOCOLS.values(), texts, strict=True)] == [True, True]
     linear, tuned = (
         pd.read_parquet(_result(finished, f"evaluate/{protocol}/mimic-cxr/vit-ci/msn/seed0/predictions.parquet"))
         for protocol in ("linear", "finetune")
@@ -106,6 +110,8 @@ def test_models_trained_on_few_images_have_a_table(finished):
     assert set(table.metric) == {"auroc", "auprc"}
     assert set(table.draws) == {2}
     assert (table.sd > 0).all()
+    for name in ("best", "mean"):
+        assert (table[f"{name}_lo_patient"] < table[f"{name}_hi_patient"]).all()
     full = pd.read_parquet(_result(finished, "evaluate/finetune/mimic-cxr/vit-ci/msn/seed0/runs.parquet"))
     few = _result(finished, "evaluate/low-data").rglob("runs.parquet")
     assert {run for path in few for run in pd.read_parquet(path).run} == {full.run[full.chosen].item()}

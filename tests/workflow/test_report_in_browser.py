@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 
+import pyarrow.parquet as pq
 import pytest
 
 pytestmark = pytest.mark.workflow
@@ -37,6 +38,29 @@ def test_the_tables_are_there_and_sortable(finished, dom):
     assert "<script" in page
 
 
+@pytest.mark.parametrize("name", ["paper_table_3", "paper_table_4", "claims"])
+def test_a_click_on_a_heading_sorts_the_papers_tables(finished, dom, tmp_path, name):
+    page = (finished[0].folder / f"results/tables/{name}.html").read_text()
+    click = "<script>document.querySelector('th button').click()</script></body>"
+    (tmp_path / "clicked.html").write_text(page.replace("</body>", click))
+    table = re.search(r"<table.*?</table>", dom(tmp_path / "clicked.html"), re.DOTALL)[0]
+    assert 'class="sorted"' in table
+    assert 'aria-sort="descending"' in table
+    names = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<th scope=\"row\".*?</th>", table, re.DOTALL)]
+    assert len(names) > 3
+    assert [name.lower() for name in names] == sorted((name.lower() for name in names), reverse=True)
+
+
+def test_nothing_that_is_shown_names_a_patient_or_an_image(finished):
+    results = finished[0].folder / "results"
+    images = pq.read_table(results / "cohort/mimic-cxr/images.parquet", columns=["dicom_id", "subject_id"])
+    ids = [str(value) for column in images.columns for value in column.unique().to_pylist()]
+    shown = [*(results / "tables").glob("*"), *(results / "figures").glob("*.svg"), results / "opening.rst"]
+    for file in shown:
+        words = set(re.findall(r"[\w-]+", file.read_text()))
+        assert not words & set(ids), file
+
+
 def test_pages_ask_for_nothing_outside_themselves(finished):
     for page in (finished[0].folder / "results/tables").glob("*.html"):
         assert not re.findall(r"(?:src|href)=\"(?!#|data:)[^\"]+", page.read_text()), page
@@ -46,6 +70,17 @@ def test_the_report_shows_its_categories(finished, dom):
     project = finished[0]
     made = project.snakemake("--report", "results/report.html")
     assert made.returncode == 0, made.stdout
-    text = re.sub(r"<[^>]+>", " ", dom(project.folder / "results/report.html"))
-    for category in ("1 Results", "2 Cohort", "3 Pretraining"):
+    page = dom(project.folder / "results/report.html")
+    text = re.sub(r"<[^>]+>", " ", page)
+    for category in ("0 The paper", "1 Results", "2 Cohort", "3 Pretraining"):
         assert category in text
+    for opening in ("The result", "What was run", "Conformance", "Controls", "Limits", "cannot say"):
+        assert opening in text
+    place = "document.querySelector('#the-result').getBoundingClientRect().top"
+    seen = f"setTimeout(() => {{ document.title = 'top ' + {place} }}, 3000)"
+    before, _, after = (project.folder / "results/report.html").read_text().rpartition("</body>")
+    (project.folder / "results/seen.html").write_text(f"{before}<script>{seen}</script></body>{after}")
+    top = re.search(r"<title>top (-?[\d.]+)", dom(project.folder / "results/seen.html"))
+    assert top, "the result is not on the first page"
+    assert float(top[1]) >= 0, "the result lies above the window, where nobody can scroll"
+    assert not re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=\"https?:", page)

@@ -6,20 +6,23 @@ import platform
 import torch
 
 from mmsn.errors import UserError
+from mmsn.leases import lease, lease_folder
 
 
 def pick_device(name: str, place: int = 0) -> torch.device:
-    """`auto` is a GPU that the job may see, else the CPU.
+    """`auto` is a GPU that the job may see and no other job of ours has, else the CPU.
 
     Args:
         name: auto, cpu, cuda, cuda:1, ...
-        place: which of the visible GPUs, for one of several processes on a machine.
+        place: which of the visible GPUs `cuda` is, for one of several processes on a machine. `auto` takes a free one,
+            of at least so many that this place exists.
 
     Raises:
         UserError: when a device is asked for that is not there.
     """
+    free_choice = name == "auto" and torch.cuda.is_available()
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if free_choice else "cpu"
     device = torch.device("cuda", place) if name == "cuda" else torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"--device {name}: torch sees no GPU here; use --device cpu or auto")
@@ -28,7 +31,13 @@ def pick_device(name: str, place: int = 0) -> torch.device:
             f"GPU {device.index} is asked for and {torch.cuda.device_count()} are visible; lower --processes (the "
             "workflow's pretrain: gpu)"
         )
-    return device
+    return _leased() if free_choice else device
+
+
+def _leased() -> torch.device:
+    """A GPU of this process alone; several processes of one job have one each."""
+    identities = [str(torch.cuda.get_device_properties(place).uuid) for place in range(torch.cuda.device_count())]
+    return torch.device("cuda", lease(identities, lease_folder()))
 
 
 def describe(device: torch.device) -> str:

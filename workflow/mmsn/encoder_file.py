@@ -22,6 +22,24 @@ def save_encoder(
     The header also says which split it was pretrained under.
     """
     metadata = {"format": "pt", "backbone": backbone.model_dump_json(), "method": method, **split.metadata}
+    _write(path, encoder, metadata)
+
+
+def save_finetuned(path: Path, encoder: VisionTransformer, pretrained: Path, data_set: str) -> None:
+    """Write an encoder that was trained on from the one in `pretrained`, with that one's header.
+
+    Args:
+        path: file to write; `load_encoder` and timm read it as any other.
+        encoder: with the weights as they are now.
+        pretrained: where it started.
+        data_set: whose labels it was trained on.
+    """
+    with safe_open(pretrained, framework="pt") as opened:
+        metadata = {**(opened.metadata() or {}), "finetuned_on": data_set}
+    _write(path, encoder, metadata)
+
+
+def _write(path: Path, encoder: VisionTransformer, metadata: dict[str, str]) -> None:
     tensors = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata)

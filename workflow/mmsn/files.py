@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,10 @@ def write_table(path: Path | str, table: pa.Table, metadata: dict[str, str] | No
         pq.write_table(table, temporary, compression="zstd")
 
 
-def read_table(path: Path | str, columns: list[str] | None = None) -> pa.Table:
-    """Read a Parquet table of ours, optionally only some columns."""
-    return pq.read_table(path, columns=columns)
+def read_table(path: Path | str, columns: list[str] | None = None, where: Mapping[str, str] | None = None) -> pa.Table:
+    """Read a Parquet table of ours, optionally only some columns, or the rows with the values of `where`."""
+    filters = [(name, "=", value) for name, value in where.items()] if where else None
+    return pq.read_table(path, columns=columns, filters=filters)
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -22,8 +22,12 @@ ENCODER_DIGEST: Final = "mmsn.encoder_digest"
 """Digest of the encoder that predictions come from."""
 TEST_SET: Final = "mmsn.test_set"
 """What the captions of a table of statistics say of its test set, as JSON."""
+LABEL_NAMES: Final = "mmsn.labels"
+"""The label columns of an images.parquet in the order of its head, as JSON; data sets of `mmsn.labels` need not say."""
+HEAD_OF: Final = "mmsn.head_of"
+"""Data set that a head was trained on; in predictions for another data set, which it judges as it is."""
 UNTRAINED_LABELS: Final = "mmsn.untrained_labels"
-"""Labels that a subset of the training images could not teach, and why, as JSON; in predictions made from one."""
+"""Labels that the training images, or a subset of them, could not teach, and why, as JSON; in predictions."""
 _SHOWN_DIGITS: Final = 12
 
 

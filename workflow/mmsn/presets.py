@@ -67,7 +67,9 @@ ROWS: Final[dict[str, tuple[Any, Any, Any]]] = {
     "dino.teacher_temperature": (0.04, 0.04, 0.04),
     "dino.teacher_temperature_start": (0.04, 0.04, 0.04),
     "dino.teacher_warmup_epochs": (5, 5, 5),
+    "dino.centering": ("mean", "mean", "mean"),  # the paper's DINO is of 2021; sinkhorn is DINOv2's
     "dino.centre_momentum": (0.9, 0.9, 0.9),
+    "dino.sinkhorn_iterations": (3, 3, 3),
     "dino.frozen_last_layer_epochs": (1, 1, 1),
     "dino.kept": ("student", "teacher", "teacher"),
     "mae.learning_rate": (1e-5, 1e-5, 1e-5),

@@ -10,14 +10,24 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from mmsn.cohort.external.settings import ChexpertSettings, NihSettings
 from mmsn.cohort.settings import CohortSettings
 from mmsn.config_errors import explain
 from mmsn.ehr.settings import ImputationSettings, Variable
 from mmsn.errors import UserError
-from mmsn.evaluation.settings import EvaluationProtocol, FinetuneSettings, LinearSettings, LowDataSettings
+from mmsn.evaluation.settings import (
+    EhrAtEvaluationSettings,
+    EvaluationProtocol,
+    FinetuneSettings,
+    LinearSettings,
+    LowDataSettings,
+    ReadingsSettings,
+)
+from mmsn.external_sets import ExternalSet, Head, check_external, head_of
+from mmsn.figures.choice import pictured_methods
+from mmsn.figures.settings import FiguresSettings
 from mmsn.images.settings import ImageSettings
 from mmsn.method_choice import choose_methods, written_out
 from mmsn.methods import ALL_SETS, Method, parse_method
@@ -72,6 +82,8 @@ class Study(Section):
     cohort: CohortSettings
     chexpert: ChexpertSettings = ChexpertSettings()
     nih_14: NihSettings = NihSettings()
+    external: dict[str, ExternalSet] = Field(default_factory=dict)
+    """Which encoders are judged on which other data sets, by name: chexpert, nih-14, and any of your own."""
     variables: dict[str, Variable]
     """EHR variables by name."""
     imputation: ImputationSettings
@@ -87,8 +99,11 @@ class Study(Section):
     linear: LinearSettings
     finetune: FinetuneSettings
     low_data: LowDataSettings = LowDataSettings()
+    readings: ReadingsSettings = ReadingsSettings()
+    ehr_at_evaluation: EhrAtEvaluationSettings = EhrAtEvaluationSettings()
     representation: RepresentationSettings = RepresentationSettings()
     subgroups: SubgroupSettings = SubgroupSettings()
+    figures: FiguresSettings = FiguresSettings()
     statistics: StatisticsSettings
 
     @model_validator(mode="before")
@@ -108,7 +123,8 @@ class Study(Section):
             start = {**shared, **own_views.get(name, {}), **preset_values(preset, name)}
             filled[name] = _overridden(start, values.get(name))
         if linear:
-            filled["finetune"] = _overridden(linear, values.get("finetune"))
+            shared = {name: value for name, value in linear.items() if name != "bank"}
+            filled["finetune"] = _overridden(shared, values.get("finetune"))
         return {**values, **filled}
 
     @model_validator(mode="after")
@@ -145,7 +161,18 @@ class Study(Section):
         self.evaluated("finetune")  # they complain about a method that is not there
         for protocol in self.low_data.protocols:
             self.low_data_methods(protocol)
+        check_external(self.external)
+        for name in self.external:
+            self.judged_on(name, "linear")
+            self.judged_on(name, "finetune")
         self.represented()
+        self.pictured()
+        self.compared()
+        self.read_further()
+        for name in self.ehr_sets:
+            _require_member(name, self.feature_sets, "ehr_at_evaluation.feature_sets", "feature set")
+        for protocol in ("linear", "finetune"):
+            self.judged_with_ehr(protocol)
         for section in SECTIONS:
             settings: TrainingSettings = getattr(self, section)
             warmup, epochs = settings.warmup_epochs, settings.epochs
@@ -185,6 +212,19 @@ class Study(Section):
             return self.methods
         return choose_methods(self.finetune.methods, self.methods, self.feature_sets, "finetune.methods")
 
+    def judged_on(self, data_set: str, protocol: EvaluationProtocol) -> tuple[Method, ...]:
+        """Methods that a protocol also judges on another data set."""
+        settings = self.external.get(data_set)
+        if settings is None:
+            return ()
+        choice = settings.linear if protocol == "linear" else settings.finetune
+        key = f"external.{data_set}.{protocol}"
+        return choose_methods(choice, self.evaluated(protocol), self.feature_sets, key)
+
+    def head_of(self, data_set: str) -> Head:
+        """Whose head judges another data set: MIMIC-CXR's as it is, or one of its own."""
+        return head_of(data_set, self.external.get(data_set, ExternalSet()))
+
     def low_data_methods(self, protocol: EvaluationProtocol) -> tuple[Method, ...]:
         """Methods that a protocol judges with few training images as well."""
         if protocol not in self.low_data.protocols:
@@ -195,6 +235,37 @@ class Study(Section):
         """Methods whose embeddings are measured."""
         chosen = self.representation.methods
         return choose_methods(chosen, self.methods, self.feature_sets, "representation.methods")
+
+    def pictured(self) -> tuple[Method, ...]:
+        """Methods whose embeddings are drawn as t-SNE maps, in the order of the figure's columns."""
+        chosen = self.figures.tsne_methods
+        return pictured_methods(chosen, self.represented(), self.statistics.baseline, self.feature_sets)
+
+    def compared(self) -> Method | None:
+        """The method that figures with room for two set beside the reference; None: the best variant with EHR."""
+        if self.figures.compared is None:
+            return None
+        return choose_methods((self.figures.compared,), self.methods, self.feature_sets, "figures.compared")[0]
+
+    def read_further(self) -> tuple[Method, ...]:
+        """Methods with heads that read more than the class token."""
+        further = self.readings.tokens or self.readings.bank
+        chosen = self.readings.methods if further else ()
+        return choose_methods(chosen, self.methods, self.feature_sets, "readings.methods")
+
+    @property
+    def ehr_sets(self) -> tuple[str, ...]:
+        """Feature sets that are given at evaluation too."""
+        chosen = self.ehr_at_evaluation.feature_sets
+        return tuple(self.feature_sets) if chosen == "all" else chosen
+
+    def judged_with_ehr(self, protocol: EvaluationProtocol) -> dict[Method, tuple[str, ...]]:
+        """Methods that a protocol also judges with the record, and the feature sets that each is given."""
+        choice = getattr(self.ehr_at_evaluation, protocol) if self.ehr_sets else ()
+        among = self.evaluated(protocol)
+        chosen = choose_methods(choice, among, self.feature_sets, f"ehr_at_evaluation.{protocol}", strict=False)
+        given = {m: self.ehr_sets if m.feature_set is None else (m.feature_set,) for m in chosen}
+        return {m: sets for m, sets in given.items() if set(sets) <= set(self.ehr_sets)}
 
     @property
     def grid(self) -> tuple[Run, ...]:
@@ -232,26 +303,6 @@ def load_study(config: Mapping[str, Any]) -> Study:
         raise UserError(explain(error, Study)) from None
 
 
-def check_data(study: Study) -> None:
-    """Raise `UserError` unless the folders that the study names exist."""
-    _require_path(study.data.mimic_iv, "data.mimic_iv", "the folder of MIMIC-IV")
-    _require_path(study.data.mimic_cxr, "data.mimic_cxr", "the folder of MIMIC-CXR-JPG")
-    for key, folder in (("data.chexpert", study.data.chexpert), ("data.nih_14", study.data.nih_14)):
-        if folder is not None:
-            _require_path(folder, key, "the data set's folder, or leave it null")
-    if any(method.starts_from_imagenet for method in study.methods):
-        for name in study.runs.backbones:
-            source = study.backbones[name].imagenet
-            if source is not None and source.weights != "timm":
-                _require_path(Path(source.weights), f"backbones.{name}.imagenet.weights", "a safetensors file")
-    if study.cohort.split == "medfuse":
-        use = "MedFuse's patient list; without the lists choose cohort.split: official"
-        _require_path(study.data.medfuse_validate, "data.medfuse_validate", use)
-        _require_path(study.data.medfuse_test, "data.medfuse_test", use)
-    if study.cohort.split == "file":
-        _require_path(study.data.split_file, "data.split_file", "your table of patients or images and their splits")
-
-
 def _overridden(preset: dict[str, Any], overrides: Any) -> Any:
     if overrides is None:
         return preset
@@ -265,10 +316,3 @@ def _require(condition: bool, message: str) -> None:
 
 def _require_member(name: str, known: Mapping[str, Any], key: str, what: str) -> None:
     _require(name in known, f"{key}: {name!r} is not a known {what}; known: {', '.join(known)}")
-
-
-def _require_path(path: Path | None, key: str, use: str) -> None:
-    if path is None:
-        raise UserError(f"{key} is not set: give {use} in config.yaml, or try the embedded data with `make demo`")
-    if not path.exists():
-        raise UserError(f"{key}: {path} does not exist: give {use}, or try the embedded data with `make demo`")

@@ -15,21 +15,23 @@ from mmsn.training.precision import autocast, computed_precision
 
 
 class Classifier(nn.Module):
-    """A linear head on the class token after the final norm."""
+    """A linear head on the class token after the final norm, and on the encoded EHR beside it where there is one."""
 
     def __init__(self, encoder: VisionTransformer, head: nn.Linear) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
 
-    def forward(self, views: Tensor) -> Tensor:
-        """`[B, 3, S, S]` -> logits `[B, L]`."""
-        return self.head(class_embedding(self.encoder, views))
+    def forward(self, views: Tensor, ehr: Tensor | None = None) -> Tensor:
+        """`[B, 3, S, S]`, and `[B, F]` where the head reads a record -> logits `[B, L]`."""
+        token = class_embedding(self.encoder, views)
+        return self.head(token if ehr is None else torch.cat([token, ehr.to(token)], dim=1))
 
 
 class FineTuned(Trial):
     """An encoder with a new head in training; the encoder is the one given, not a copy.
 
-    Adam without weight decay and the head's first weights are those of the linear protocol.
+    Adam without weight decay and the head's first weights are those of the linear protocol. With `columns` the head
+    reads as many of encoded EHR beside the class token.
     """
 
     def __init__(
@@ -40,34 +42,36 @@ class FineTuned(Trial):
         labels: int,
         seed: int,
         device: torch.device,
+        columns: int = 0,
     ) -> None:
-        self.model = Classifier(encoder, new_head(run, encoder.embed_dim, labels, seed)).to(device)
+        head = new_head(run, encoder.embed_dim, labels, seed, columns=columns).linear
+        self.model = Classifier(encoder, head).to(device)
         self.device, self.precision = device, computed_precision(settings.precision, device)
         groups = parameter_groups(self.model, run.learning_rate, settings.layer_decay)
         super().__init__(run, settings, self.model, torch.optim.Adam(groups, weight_decay=0.0, fused=True))
 
-    def learn(self, views: Tensor, targets: Tensor) -> None:
-        """One Adam step on views `[B, 3, S, S]` and targets `[B, L]`."""
+    def learn(self, views: Tensor, targets: Tensor, ehr: Tensor | None = None) -> None:
+        """One Adam step on views `[B, 3, S, S]`, targets `[B, L]` and encoded EHR `[B, F]` where the head reads it."""
         self.model.train()
-        loss = masked_bce(self._logits(views), targets)
+        loss = masked_bce(self._logits(views, ehr), targets)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
 
     @torch.no_grad()
-    def scores(self, views: Tensor) -> Tensor:
+    def scores(self, views: Tensor, ehr: Tensor | None = None) -> Tensor:
         """Probabilities `[B, L]` with the weights as they are now."""
         self.model.eval()
-        return torch.sigmoid(self._logits(views))
+        return torch.sigmoid(self._logits(views, ehr))
 
     def give_up(self) -> None:
         """End after an epoch without finite scores; what was best before stays."""
         self.epochs += 1
         self.stopped = True
 
-    def _logits(self, views: Tensor) -> Tensor:
+    def _logits(self, views: Tensor, ehr: Tensor | None) -> Tensor:
         with autocast(self.device, self.precision):
-            logits: Tensor = self.model(views)
+            logits: Tensor = self.model(views, ehr)
         return logits.float()
 
 

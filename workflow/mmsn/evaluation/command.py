@@ -1,4 +1,4 @@
-"""`mmsn evaluate linear` and `mmsn evaluate finetune`: one encoder judged on one data set."""
+"""`mmsn evaluate linear`, `finetune` and `score`: one encoder judged on one data set."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ SubsetOption = Annotated[str, typer.Option("--subset", help='JSON: {"share": 0.0
 SettingOf = Annotated[Path | None, typer.Option(help="runs.parquet whose chosen run is the only one tried.")]
 Title = Annotated[str, typer.Option(help="Name of the model in messages.")]
 Threads = Annotated[int, typer.Option(help="CPU threads.")]
+OutputHead = Annotated[Path | None, typer.Option(help="Where to keep the chosen head, safetensors.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Log = Annotated[Path | None, typer.Option(help="Log file.")]
 
@@ -49,6 +50,7 @@ def linear(
     checkpoint: Checkpoint,
     subset: SubsetOption = "",
     setting_of: SettingOf = None,
+    output_head: OutputHead = None,
     title: Title = "encoder",
     threads: Threads = 1,
     device: Device = "auto",
@@ -63,7 +65,8 @@ def linear(
         from mmsn.evaluation.job import EvaluationFiles, EvaluationJob
         from mmsn.evaluation.run import run_linear
 
-        files = EvaluationFiles(encoder, images, store, output_predictions, output_runs, checkpoint, setting_of)
+        outputs = output_predictions, output_runs, checkpoint, setting_of, output_head
+        files = EvaluationFiles(encoder, images, store, *outputs)
         run_linear(files, EvaluationJob(seed, title, threads, device, _subset(subset)), settings)
 
     raise typer.Exit(console.run(work, log))
@@ -81,6 +84,9 @@ def finetune(
     checkpoint: Checkpoint,
     subset: SubsetOption = "",
     setting_of: SettingOf = None,
+    output_head: OutputHead = None,
+    output_encoder: Annotated[Path | None, typer.Option(help="Where to keep the fine-tuned encoder.")] = None,
+    features: Annotated[Path | None, typer.Option(help="Feature table that the head reads beside the image.")] = None,
     title: Title = "encoder",
     threads: Threads = 1,
     device: Device = "auto",
@@ -95,10 +101,42 @@ def finetune(
         from mmsn.evaluation.finetune_run import run_finetune
         from mmsn.evaluation.job import EvaluationFiles, EvaluationJob
 
-        files = EvaluationFiles(encoder, images, store, output_predictions, output_runs, checkpoint, setting_of)
+        _refuse_half(output_head, output_encoder)
+        outputs = output_predictions, output_runs, checkpoint, setting_of, output_head, output_encoder, features
+        files = EvaluationFiles(encoder, images, store, *outputs)
         run_finetune(files, EvaluationJob(seed, title, threads, device, _subset(subset)), settings)
 
     raise typer.Exit(console.run(work, log))
+
+
+@app.command()
+def score(
+    encoder: Encoder,
+    head: Annotated[Path, typer.Option(help="Head that `linear` or `finetune` kept of this encoder, safetensors.")],
+    images: Images,
+    store: Store,
+    output_predictions: Predictions,
+    title: Title = "encoder",
+    threads: Threads = 1,
+    device: Device = "auto",
+    log: Log = None,
+) -> None:
+    """Score every test image of another data set with a head as it is; nothing is trained."""
+
+    def work() -> None:
+        from mmsn.evaluation.score import ScoringFiles
+        from mmsn.evaluation.score import score as score_images
+
+        score_images(ScoringFiles(encoder, head, images, store, output_predictions), title, threads, device)
+
+    raise typer.Exit(console.run(work, log))
+
+
+def _refuse_half(head: Path | None, encoder: Path | None) -> None:
+    if (head is None) != (encoder is None):
+        raise UserError(
+            "--output-head and --output-encoder: give both or none; a fine-tuned head fits no other encoder"
+        )
 
 
 def _subset(text: str) -> Subset | None:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
 
 from mmsn.checkpoint import Checkpoint, Tensors, load_checkpoint, save_checkpoint
 from mmsn.console import logger, progress
@@ -33,6 +34,8 @@ class FinetuneResult:
     records: tuple[RunRecord, ...]
     chosen_record: RunRecord
     test_scores: NDArray[np.float32]
+    head: nn.Linear
+    """Of the best; the encoder that was given has its weights too."""
 
 
 class FineTuning:
@@ -52,6 +55,7 @@ class FineTuning:
         checkpoint: where the work is saved, and taken up again.
         fingerprint: identifies encoder, images and settings; another one's checkpoint is refused.
         seconds_between_saves: the time that a job killed without warning may lose.
+        ehr: split -> encoded EHR `[N, F]` of its images, which the head reads beside the class token; None without.
     """
 
     def __init__(
@@ -66,11 +70,13 @@ class FineTuning:
         checkpoint: Path,
         fingerprint: str,
         seconds_between_saves: float = 120.0,
+        ehr: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.encoder = encoder.to(device).requires_grad_(True)
         self._given = {name: value.detach().clone() for name, value in encoder.state_dict().items()}
         self.splits, self.settings, self.seed, self.device = splits, settings, seed, device
         self.batches = Batches(store, settings, seed, device)
+        self._ehr = {split: columns.to(device) for split, columns in (ehr or {}).items()}
         self.description, self.checkpoint, self.fingerprint = description, checkpoint, fingerprint
         self._seconds_between_saves, self._saved_at = seconds_between_saves, time.monotonic()
         self._stop = StopRequest()
@@ -101,7 +107,7 @@ class FineTuning:
         )
         best = self._trial_of(chosen.run)
         best.module.load_state_dict(self._best)
-        return FinetuneResult(tuple(self._records), chosen, self._scores(best, "test"))
+        return FinetuneResult(tuple(self._records), chosen, self._scores(best, "test"), best.model.head)
 
     def _train(self, trial: FineTuned) -> None:
         while trial.epochs < self.settings.max_epochs and not trial.stopped:
@@ -113,9 +119,10 @@ class FineTuning:
         images, epoch = self.splits["train"], trial.epochs
         label = f"{self.description}: fine-tuning {trial.run.id}, epoch {epoch + 1} of {self.settings.max_epochs}"
         batches = self.batches.training(images, epoch, self._step)
+        rows = self.batches.rows(images, epoch, self._step)
         for views, targets in progress(batches, label, self.batches.steps(images) - self._step):
             torch.manual_seed(derived_seed(self.seed, "dropout", trial.run.id, epoch, self._step))
-            trial.learn(views, targets)
+            trial.learn(views, targets, self._ehr_of("train", torch.from_numpy(next(rows))))
             self._step += 1
             self._save_if_due(trial)
 
@@ -150,7 +157,8 @@ class FineTuning:
 
     def _trial_of(self, run: ProbeRun) -> FineTuned:
         self.encoder.load_state_dict(self._given)
-        trial = FineTuned(run, self.settings, self.encoder, self._labels, self.seed, self.device)
+        columns = self._ehr["train"].shape[1] if self._ehr else 0
+        trial = FineTuned(run, self.settings, self.encoder, self._labels, self.seed, self.device, columns)
         suit_attention(self.encoder, self.device, trial.precision)
         return trial
 
@@ -163,8 +171,14 @@ class FineTuning:
         return np.concatenate(list(self._scored(trial, split)))
 
     def _scored(self, trial: FineTuned, split: str) -> Iterator[NDArray[np.float32]]:
+        start = 0
         for views in self.batches.testing(self.splits[split]):
-            yield trial.scores(views).cpu().numpy()
+            ehr = self._ehr_of(split, torch.arange(start, start + len(views)))
+            start += len(views)
+            yield trial.scores(views, ehr).cpu().numpy()
+
+    def _ehr_of(self, split: str, rows: Tensor) -> Tensor | None:
+        return self._ehr[split][rows.to(self.device)] if self._ehr else None
 
     def _save_if_due(self, trial: FineTuned) -> None:
         if self._stop.made or time.monotonic() - self._saved_at >= self._seconds_between_saves:

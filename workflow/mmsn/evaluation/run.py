@@ -1,6 +1,7 @@
 """A linear evaluation from its files to its files."""
 
 from mmsn.evaluation.job import EvaluationFiles, EvaluationJob, conclude, fingerprint, load, with_chosen_run
+from mmsn.evaluation.keep import keep
 from mmsn.evaluation.linear import LinearEvaluation
 from mmsn.evaluation.settings import LinearSettings
 
@@ -12,4 +13,6 @@ def run_linear(files: EvaluationFiles, job: EvaluationJob, settings_json: str) -
     identity = fingerprint(files, job, settings, "evaluation.run")
     where = loaded.device, job.title, files.checkpoint, identity
     evaluation = LinearEvaluation(loaded.encoder, loaded.store, loaded.splits, settings, job.seed, *where)
-    conclude(files, loaded, evaluation.run())
+    result = evaluation.run()
+    keep(files, loaded, result, settings)
+    conclude(files, loaded, result)

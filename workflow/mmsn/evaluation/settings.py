@@ -12,6 +12,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Unit = Literal["patient", "image"]
 EvaluationProtocol = Literal["linear", "finetune"]
 MethodChoice: TypeAlias = Literal["published", "all"] | tuple[str, ...]
+Tokens = Literal["class", "class+mean", "attentive"]
 
 
 class ProbeRun(Section):
@@ -59,6 +60,10 @@ class ProtocolSettings(Section):
 class LinearSettings(ProtocolSettings):
     """Frozen encoder, class token, one linear layer to 14 sigmoids; the best run on validation is tested."""
 
+    bank: Annotated[int, Field(ge=0)] = 0
+    """Augmentations of each training image that are embedded once and drawn from in every epoch, in place of new ones;
+    0 is exact. Other images are not seen less often, only less varied; `readings.bank` reports what that costs."""
+
 
 class FinetuneSettings(ProtocolSettings):
     """The same with the encoder trained too. What is not said here is taken from `linear`: the paper's five runs."""
@@ -105,3 +110,31 @@ class LowDataSettings(Section):
         if len(set(values)) < len(values):
             raise ValueError(f"{list(values)} names one twice")
         return values
+
+
+class ReadingsSettings(Section):
+    """Linear heads that read more than the class token: reported beside its numbers, never instead."""
+
+    methods: MethodChoice = "all"
+    """Encoders that have them, chosen as in `finetune.methods`; [] for none."""
+    tokens: tuple[Literal["class+mean", "attentive"], ...] = ("class+mean", "attentive")
+    """`class+mean`: the class token beside the mean of the patches' tokens. `attentive`: a query, trained with the
+    head, that gathers from all tokens."""
+    bank: Annotated[int, Field(ge=0)] = 0
+    """Train the protocol's own heads a second time on this many cached augmentations an image (`linear.bank`), to see
+    what the cache costs in AUROC; 0: not."""
+
+
+class EhrAtEvaluationSettings(Section):
+    """The encoded EHR beside the image's embedding when labels are predicted, and alone as the floor.
+
+    An encoder pretrained without a record is judged with every feature set, one pretrained with a set with that set.
+    """
+
+    feature_sets: Literal["all"] | tuple[str, ...] = "all"
+    """Names from `feature_sets`; [] for none of this."""
+    linear: MethodChoice = ("msn", "msn+ehr(*)")
+    """Encoders judged by linear heads; all sets of an encoder share every forward pass."""
+    finetune: MethodChoice = ()
+    """Encoders that are fine-tuned, once a feature set: thirteen full fine-tunings a backbone and encoder, so none by
+    default."""

@@ -1,6 +1,7 @@
-"""Random parts of the training images, by patient or by image, the smaller inside the larger."""
+"""Training images as a head learns from them: labels that they cannot teach left out; random parts of them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -45,17 +46,24 @@ def draw_subset(images: LabelledImages, subset: Subset) -> Drawn:
     units = images.subject_ids if subset.by == "patient" else images.dicom_ids
     rows = draw_rows(units, subset.share, subset.draw)
     targets = images.targets[rows]
-    untrained = missing_classes(targets)
-    targets[:, [LABELS.index(label) for label in untrained]] = np.nan
-    return Drawn(
-        LabelledImages(images.dicom_ids[rows], images.subject_ids[rows], targets, images.positions[rows]), untrained
-    )
+    part = images.dicom_ids[rows], images.subject_ids[rows], targets, images.positions[rows], images.labels
+    return taught(LabelledImages(*part))
 
 
-def missing_classes(targets: NDArray[np.float32]) -> dict[str, str]:
-    """Labels of targets `[N, 14]` that lack a positive or a negative, and which."""
+def taught(images: LabelledImages) -> Drawn:
+    """The same images without targets of labels that have one class among them: a head can learn nothing of those."""
+    untrained = missing_classes(images.targets, images.labels)
+    if not untrained:
+        return Drawn(images, untrained)
+    targets = images.targets.copy()
+    targets[:, [images.labels.index(label) for label in untrained]] = np.nan
+    return Drawn(replace(images, targets=targets), untrained)
+
+
+def missing_classes(targets: NDArray[np.float32], labels: Sequence[str] = LABELS) -> dict[str, str]:
+    """Labels of targets `[N, L]` that lack a positive or a negative, and which."""
     missing: dict[str, str] = {}
-    for label, column in zip(LABELS, targets.T, strict=True):
+    for label, column in zip(labels, targets.T, strict=True):
         for value, name in ((1.0, "no positive image"), (0.0, "no negative image")):
             if not (column == value).any():
                 missing.setdefault(label, name)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from mmsn.evaluation.data import LabelledImages
 from mmsn.evaluation.trial import RunRecord
-from mmsn.labels import LABELS
 
 PREDICTIONS_SCHEMA = pa.schema(
     [
@@ -50,10 +49,10 @@ class Outcome(Protocol):
 
 
 def predictions_table(images: LabelledImages, scores: NDArray[np.float32]) -> pa.Table:
-    """One row an image and label; `scores` is `[N, 14]`, the target null where ignored."""
-    count = len(LABELS)
+    """One row an image and label; `scores` is `[N, L]`, the target null where ignored."""
+    count = len(images.labels)
     labels = pa.DictionaryArray.from_arrays(
-        pa.array(np.tile(np.arange(count, dtype=np.int8), len(images))), pa.array(LABELS)
+        pa.array(np.tile(np.arange(count, dtype=np.int8), len(images))), pa.array(images.labels)
     )
     columns = [
         pa.array(np.repeat(images.dicom_ids, count), pa.string()),

@@ -10,16 +10,18 @@ import typer
 
 from mmsn import console
 from mmsn.errors import UserError
-from mmsn.files import read_table
+from mmsn.images.held_out import held_out_images, refuse_same_pixels, refuse_unreadable
 from mmsn.images.index import merge_index
 from mmsn.images.settings import ImageSettings
-from mmsn.images.shards import ImageRow, build_shard, shard_of
+from mmsn.images.shards import ImageRow, build_shard, shard_rows
 
 app = typer.Typer(help="Decode radiographs once into a packed pixel store.", no_args_is_help=True)
 
 _COLUMNS = ["dicom_id", "subject_id", "path"]
-_EVERY_IMAGE = "all"
 
+OnlySplit = Annotated[
+    str | None, typer.Option("--only-split", help="Take the images of one split alone, for example test.")
+]
 Settings = Annotated[str, typer.Option(help="ImageSettings as JSON.")]
 Log = Annotated[Path | None, typer.Option(help="File for the log.")]
 
@@ -28,9 +30,10 @@ Log = Annotated[Path | None, typer.Option(help="File for the log.")]
 def shard(
     images: Annotated[Path, typer.Option(help="The cohort's images.parquet.", exists=True, dir_okay=False)],
     root: Annotated[Path, typer.Option(help="Folder that the table's paths start from.")],
-    shard: Annotated[str, typer.Option(help="Patients to pack: p10..p19 as MIMIC-CXR's folders, or `all`.")],
+    shard: Annotated[str, typer.Option(help="Patients to pack: p10..p19 as MIMIC-CXR's folders, part1of4, or `all`.")],
     output_array: Annotated[Path, typer.Option(help="Array to write: uint8 [N, side, side], .npy.")],
     output_index: Annotated[Path, typer.Option(help="Index to write: which image is which row.")],
+    only_split: OnlySplit = None,
     settings: Settings = "{}",
     threads: Annotated[int, typer.Option(help="Images decoded at once.", min=1)] = 1,
     log: Log = None,
@@ -39,7 +42,7 @@ def shard(
 
     def work() -> None:
         chosen = ImageSettings.model_validate_json(settings)
-        build_shard(_rows(images, shard), root, chosen, output_array, output_index, threads)
+        build_shard(_rows(images, shard, only_split), root, chosen, output_array, output_index, threads)
 
     raise typer.Exit(console.run(work, log))
 
@@ -53,6 +56,14 @@ def index(
         Path | None,
         typer.Option(help="The cohort's images.parquet: check that no image is forgotten.", exists=True),
     ] = None,
+    only_split: OnlySplit = None,
+    whole_split: Annotated[
+        str | None, typer.Option(help="Split of which not one image may be unreadable, for example test.")
+    ] = None,
+    not_in: Annotated[
+        Path | None,
+        typer.Option(help="Index of another store: stop where it holds the pixels of a test image.", exists=True),
+    ] = None,
     settings: Settings = "{}",
     log: Log = None,
 ) -> None:
@@ -60,8 +71,15 @@ def index(
 
     def work() -> None:
         chosen = ImageSettings.model_validate_json(settings)
-        cohort = None if images is None else _image_table(images)
-        merge_index(_shard_indexes(shards), chosen, output_index, output_quarantine, cohort)
+        cohort = None if images is None else _image_table(images, only_split)
+        paths = _shard_indexes(shards)
+        if images is not None:
+            tested = held_out_images(images, whole_split or "test")
+            if whole_split:
+                refuse_unreadable(paths, tested, images)
+            if not_in:
+                refuse_same_pixels(paths, tested, not_in, chosen.side)
+        merge_index(paths, chosen, output_index, output_quarantine, cohort)
 
     raise typer.Exit(console.run(work, log))
 
@@ -75,18 +93,19 @@ def _shard_indexes(paths: list[Path]) -> list[Path]:
     return indexes
 
 
-def _rows(images: Path, shard: str) -> list[ImageRow]:
-    table = _image_table(images)
-    if shard != _EVERY_IMAGE:
-        table = table.filter(pa.array(shard_of(subject) == shard for subject in table["subject_id"].to_pylist()))
+def _rows(images: Path, shard: str, only_split: str | None) -> list[ImageRow]:
+    table = _image_table(images, only_split)
+    table = table.filter(pa.array(shard_rows(table["subject_id"].to_pylist(), shard), pa.bool_()))
     return [ImageRow(**row) for row in table.to_pylist()]
 
 
-def _image_table(images: Path) -> pa.Table:
-    for column in _COLUMNS:
+def _image_table(images: Path, only_split: str | None = None) -> pa.Table:
+    """What is packed of each image; of one split alone where `only_split` names it."""
+    for column in (*_COLUMNS, *(["split"] if only_split else [])):
         if column not in pq.read_schema(images).names:
             raise UserError(f"{images} has no column {column}: it is to be the cohort stage's images.parquet")
-    table = read_table(images, columns=_COLUMNS)
+    chosen = None if only_split is None else [("split", "=", only_split)]
+    table = pq.read_table(images, columns=_COLUMNS, filters=chosen)
     for column in _COLUMNS:
         if nulls := pc.sum(pc.is_null(table[column])).as_py():
             raise UserError(f"{images}, column {column}: {nulls} rows are empty; build the cohort again")

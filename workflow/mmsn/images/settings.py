@@ -24,6 +24,9 @@ class ImageSettings(Section):
     """`squared`: both sides are scaled to `side`; the whole radiograph stays in view but is distorted, by
     20 % for a 2544 x 3056 film. `kept`: the shorter side is scaled to `side` and the middle of the longer one
     is kept; nothing is distorted, but the ends of the longer side (17 % of such a film) are lost."""
+    stage_to: Annotated[str | None, Field(exclude=True)] = None
+    """Folder on each node's own disk, such as `$TMPDIR`, to which jobs that train or embed copy the store first; null:
+    read where it lies. Says where bytes are, not what they are, so no result depends on it."""
     max_unreadable_share: Share = 0.001
     """Share of unreadable images above which the run stops instead of going on without them."""
     jpeg_draft: bool = True

@@ -7,8 +7,9 @@ open file a thread, one growing file, and never a small file for an image.
 """
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +37,8 @@ SHARD_SCHEMA = pa.schema(
         pa.field("pixel_digest", pa.string()),  # of the row's bytes; null: unreadable
     ]
 )
+_FOLDER = re.compile(r"p\d\d")
+_PART = re.compile(r"part(\d+)of(\d+)")
 _TASKS_PER_WORKER = 32  # bounds the decoded images that wait for the disk
 
 
@@ -72,6 +75,28 @@ def shard_of(subject_id: int) -> str:
     MIMIC's patients fall into p10..p19, the small ids of NIH-14 and CheXpert into p00.
     """
     return f"p{subject_id:08d}"[:3]
+
+
+def shard_rows(subjects: Iterable[int], shard: str) -> list[bool]:
+    """Which images a shard has.
+
+    Args:
+        subjects: patient of each image.
+        shard: `all`; `p10` and the like, as MIMIC-CXR's folders; or `part2of4`, every fourth patient by number, for
+            data sets whose patients are numbered otherwise.
+
+    Raises:
+        UserError: `shard` is none of these.
+    """
+    if shard == "all":
+        return [True for _ in subjects]
+    if found := _PART.fullmatch(shard):
+        part, parts = map(int, found.groups())
+        if 1 <= part <= parts:
+            return [subject % parts == part - 1 for subject in subjects]
+    if _FOLDER.fullmatch(shard):
+        return [shard_of(subject) == shard for subject in subjects]
+    raise UserError(f"--shard {shard}: give p10 and the like, part1of4 and the like, or all")
 
 
 def build_shard(

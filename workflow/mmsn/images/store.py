@@ -34,6 +34,8 @@ class PixelStore:
         self.dicom_ids: pa.Array = index["dicom_id"].combine_chunks()
         """dicom_id of each position."""
         runs = pc.value_counts(index["shard"].combine_chunks()).to_pylist()
+        self.shards: tuple[str, ...] = tuple(run["values"] for run in runs)
+        """Names of the shards, in the order of the index."""
         self._shards = [_mapped(self._directory / f"{run['values']}.npy", run["counts"]) for run in runs]
         self._starts = np.cumsum([0] + [run["counts"] for run in runs])
         self._refuse_gaps(index["row"].to_numpy())

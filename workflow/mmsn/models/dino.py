@@ -8,7 +8,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsn.models.dino_loss import DinoLoss, dino_loss, moved_centre
+from mmsn.models.dino_loss import Centering, DinoLoss, dino_loss, moved_centre
 from mmsn.models.gathering import whole_batch, whole_views
 from mmsn.models.heads import EhrFusion
 from mmsn.models.moving_average import move_towards
@@ -53,7 +53,9 @@ class DinoOptions:
     head_init_std: float = 0.2
     same_head_init: bool = True
     student_temperature: float = 0.1
+    centering: Centering = "mean"
     centre_momentum: float = 0.9
+    sinkhorn_iterations: int = 3
 
 
 class Dino(nn.Module):
@@ -112,9 +114,18 @@ class Dino(nn.Module):
             teacher = self.target_head(seen).unflatten(0, (len(global_views), -1))
         student = self.head(embedded).unflatten(0, (-1, teacher.shape[1]))
         with torch.autocast(student.device.type, enabled=False):
-            result = dino_loss(student, teacher, self.centre, self.options.student_temperature, teacher_temperature)
-        if self.training:
-            self.centre.copy_(moved_centre(self.centre, teacher, self.options.centre_momentum))
+            options = self.options
+            result = dino_loss(
+                student,
+                teacher,
+                self.centre,
+                options.student_temperature,
+                teacher_temperature,
+                options.centering,
+                options.sinkhorn_iterations,
+            )
+        if self.training and options.centering == "mean":
+            self.centre.copy_(moved_centre(self.centre, teacher, options.centre_momentum))
         return result
 
     def update_target(self, momentum: float) -> None:

@@ -7,8 +7,20 @@ import pandas as pd
 
 from mmsn.reporting.number_format import count, percent
 from mmsn.reporting.published import CITATION, INFERRED_MARK, STRONG_MARK, WEAK_MARK
+from mmsn.reporting.recommended import MAIN, SOURCE, TESTS, is_recommended, rates_of
 from mmsn.reporting.schemas import Facts
 
+_ALPHA: Final = 0.05
+_LABEL_TESTS: Final = {
+    "clustered": "DeLong with patients as clusters",
+    "delong": "without clusters",
+    **{
+        f"{test}, {patients}": f"{name} where about {patients} patients have the label"
+        for patients in (20, 6)
+        for test, name in {"clustered": "DeLong with clusters", "permutation": "permutation of patients"}.items()
+    },
+    "holm, labels": "any of fourteen labels by DeLong with clusters after Holm",
+}
 _PROTOCOLS: Final = {
     "linear": "Linear evaluation",
     "finetune": "Fine-tuning",
@@ -57,10 +69,11 @@ def test_set_sentences(facts: Facts) -> list[str]:
         f"Macro mean over {used} of {facts.labels} labels in {count(facts.images)} test images "
         f"of {count(facts.patients)} patients{f' (split {facts.split})' if facts.split else ''}."
     )
+    as_it_is = [f"The head trained on {dataset_name(facts.head_of)} is used as it is."] if facts.head_of else []
     if not facts.excluded:
-        return [size]
+        return [size, *as_it_is]
     reasons = ", ".join(f"{label} ({reason})" for label, reason in facts.excluded.items())
-    return [size, f"Left out of the mean: {reasons}."]
+    return [size, *as_it_is, f"Left out of the mean: {reasons}."]
 
 
 def interval_sentence(facts: Facts) -> str:
@@ -93,7 +106,45 @@ def comparison_sentences(rows: pd.DataFrame, facts: Facts, reference: str) -> li
         f"{STRONG_MARK} p < 0.001, {WEAK_MARK} p < 0.05: better than {reference} by Student's t-test on "
         "bootstrap replicates, the published test. It is anti-conservative (almost any difference passes), "
         "so judge by the interval of the difference and p (Holm).",
+        _recommendation(),
     ]
+
+
+def _recommendation() -> str:
+    """Which of the main table's tests hold their level, by the kept simulation."""
+    good, bad = (
+        ", ".join(f"{TESTS[test].name} {rates_of(test)}" for test in MAIN if is_recommended(test) is wanted)
+        for wanted in (True, False)
+    )
+    found = f"Recommended, because close to it: {good or 'none'}" + (f"; not: {bad}" if bad else "")
+    return (
+        "How often each test finds a difference between equally good models, at a nominal 5 % (AUROC and AUPRC, "
+        f"simulated patients with about seven images, {SOURCE}). {found}."
+    )
+
+
+def label_recommendation() -> str:
+    """How far the tests by label hold their level, also where few patients have the label."""
+    rates = ", ".join(f"{name} {rates_of(test)}" for test, name in _LABEL_TESTS.items())
+    return f"False positives at a nominal 5 % (AUROC, for permutation also AUPRC; {SOURCE}): {rates}."
+
+
+def check_sentences(rows: pd.DataFrame) -> list[str]:
+    """Whether the permutation check says the same as the bootstrap, and which tests gave nothing."""
+    compared = rows[rows["p_permutation"].notna() & rows["p_paired"].notna()]
+    sentences = []
+    if len(compared):
+        same = int(((compared["p_permutation"] < _ALPHA) == (compared["p_paired"] < _ALPHA)).sum())
+        sentences.append(
+            "Permutation check (scores of whole patients change places between the models), before any correction: on "
+            f"the same side of {_ALPHA} as the bootstrap in {same} of {len(compared)} comparisons; its p is in the csv "
+            "file."
+        )
+    without = rows[rows["not_tested"].fillna("") != ""]
+    if len(without):
+        reasons = [f"{_names(own)} ({reason})" for reason, own in without.groupby("not_tested", sort=False)]
+        sentences.append(f"Without a p: {'; '.join(reasons)}.")
+    return sentences
 
 
 def published_sentences(rows: pd.DataFrame) -> list[str]:
@@ -150,5 +201,15 @@ def seed_sentences(rows: pd.DataFrame) -> list[str]:
         "test images or patients, not of training again. Single seeds are in the csv file."
     ]
     if rows["p_seeds"].notna().any():
-        sentences.append("p (seeds): paired t-test over the seeds, which does speak of training again.")
+        sentences.append(
+            "sd over seeds: standard deviation of the seeds' values. p (seeds): paired t-test over the seeds, which "
+            "does speak of training again. False positives at a nominal 5 % where training varies: "
+            f"{rates_of('seeds 3')} with three seeds, {rates_of('seeds 5')} with five; the bootstrap of the mean over "
+            f"three has {rates_of('patient, mean of seeds')} there."
+        )
+    else:
+        sentences.append(
+            "sd over seeds: standard deviation of the seeds' values. A t-test over seeds needs three seeds of a method "
+            "and of the one it is compared with."
+        )
     return sentences

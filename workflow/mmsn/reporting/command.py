@@ -50,6 +50,9 @@ def statistics(
     runs: Runs,
     output_summary: Annotated[Path, typer.Option(help="One row a run and metric (Parquet).")],
     output_labels: Annotated[Path, typer.Option(help="One row a run and label (Parquet).")],
+    output_replicates: Annotated[
+        Path | None, typer.Option(help="Macro means in the resamples of patients, one row a run and metric (Parquet).")
+    ] = None,
     baseline: Annotated[str | None, typer.Option(help="Method compared with, else the settings'.")] = None,
     settings: Annotated[str, typer.Option(help="JSON: resamples, level, seed, baseline.")] = "{}",
     threads: Annotated[int | None, typer.Option(min=1, help="All that this process may use.")] = None,
@@ -66,6 +69,8 @@ def statistics(
         results = summarise(described, _judged(described), chosen, threads)
         write_table(output_summary, results.summary)
         write_table(output_labels, results.labels)
+        if output_replicates is not None:
+            write_table(output_replicates, results.replicates)
 
     raise typer.Exit(console.run(work, log))
 

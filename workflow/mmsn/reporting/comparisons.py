@@ -31,6 +31,13 @@ class Comparison:
     p_published: float
     p_seeds: float
     """Paired t-test over the seeds of a mean row; NaN below three seeds."""
+    p_permutation: float = float("nan")
+    """Permutation check: patients' scores change places between the models."""
+    lo_seeds: float = float("nan")
+    """Of the difference, by the paired t-test over seeds."""
+    hi_seeds: float = float("nan")
+    not_tested: str = ""
+    """Which test has no p although it had its data, and why."""
 
     @property
     def mark(self) -> str:
@@ -47,19 +54,43 @@ class Comparison:
         return STRONG_MARK if self.p_published < STRONG_P else WEAK_MARK
 
 
-def compare(run: Scored, reference: Scored, metric: Metric, level: float) -> Comparison:
-    """One metric of a run minus the reference's, on the same resamples and of the same seed or seeds."""
+def compare(
+    run: Scored, reference: Scored, metric: Metric, level: float, p_permutation: float = float("nan")
+) -> Comparison:
+    """One metric of a run minus the reference's, on the same resamples and of the same seed or seeds.
+
+    Args:
+        run: judged.
+        reference: judged on the same test set.
+        metric: of the two.
+        level: of the intervals.
+        p_permutation: of `Scorer.permutation_p`, handed on.
+    """
     observed = run.value[metric] - reference.value[metric]
     paired = paired_difference(run.of_patients[metric], reference.of_patients[metric], observed, level)
     ours, theirs = ([member.value[metric] for member in side.members] for side in (run, reference))
+    seeds = paired_t_test(ours, theirs, level) if len(ours) >= FEWEST_SEEDS else None
+    p_published = student_t_test(run.of_images[metric], reference.of_images[metric])
     return Comparison(
         difference=observed,
         lo=paired.lo,
         hi=paired.hi,
         p=paired.p,
-        p_published=student_t_test(run.of_images[metric], reference.of_images[metric]),
-        p_seeds=paired_t_test(ours, theirs).p if len(ours) >= FEWEST_SEEDS else float("nan"),
+        p_published=p_published,
+        p_seeds=seeds.p if seeds else float("nan"),
+        p_permutation=p_permutation,
+        lo_seeds=seeds.lo if seeds else float("nan"),
+        hi_seeds=seeds.hi if seeds else float("nan"),
+        not_tested=_not_tested(p_published, seeds.p if seeds else 1.0),
     )
+
+
+def _not_tested(p_published: float, p_seeds: float) -> str:
+    """Why a t-test gave nothing: its sample does not vary at all."""
+    reasons = {"published t-test: no resample changes either value": p_published} | {
+        "t-test over seeds: every seed differs by the same": p_seeds
+    }
+    return "; ".join(reason for reason, p in reasons.items() if np.isnan(p))
 
 
 def holm_within(groups: Iterable[object], p: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -75,12 +106,19 @@ def holm_within(groups: Iterable[object], p: Sequence[float]) -> tuple[NDArray[n
 
 
 def compare_labels(run: Scored, reference: Scored, test_set: Predictions, level: float) -> pd.DataFrame:
-    """AUROC of every label against the reference's, by DeLong's test with patients as clusters.
+    """AUROC of every label against the reference's, by DeLong's test with patients as clusters, and without.
 
     Returns:
-        One row a label, in order: difference, difference_lo, difference_hi, p_delong.
+        One row a label, in order: difference, difference_lo, difference_hi, p_delong (patients as clusters),
+        p_delong_images (images as independent), not_tested (empty, or why p_delong is NaN). Labels that are excluded
+        have no numbers.
     """
     names = list(run.labels["label"])
-    tested = delong_per_label(test_set.targets, run.scores, reference.scores, names, test_set.patients, level)
+    models = test_set.targets, run.scores, reference.scores, names
+    tested = delong_per_label(*models, test_set.patients, level)
+    by_image = delong_per_label(*models, level=level)
     columns = {"difference": "difference", "lo": "difference_lo", "hi": "difference_hi", "p": "p_delong"}
-    return tested.rename(columns=columns)[list(columns.values())]
+    found = tested.rename(columns=columns)[list(columns.values())].assign(p_delong_images=by_image["p"])
+    excluded = run.labels["excluded"].to_numpy() != ""
+    found.loc[excluded, :] = np.nan
+    return found.assign(not_tested=tested["excluded"].mask(excluded, ""))

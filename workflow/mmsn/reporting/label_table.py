@@ -6,14 +6,29 @@ from typing import Any, Final, TypeAlias
 
 import pandas as pd
 
-from mmsn.reporting.captions import Setting
+from mmsn.reporting.captions import Setting, label_recommendation
 from mmsn.reporting.layout import Cell, Column, Row, Table, with_highest_bold
 from mmsn.reporting.number_format import count, decimal, p_value, percent, signed, with_interval
 from mmsn.reporting.results_table import reference_name
 from mmsn.reporting.schemas import METRIC_NAMES, METRICS, Facts, Metric
+from mmsn.reporting.scoring import CONSTANT
 
 _ALPHA: Final = 0.05
-_OF_ONE_SEED: Final = ("_lo", "_hi", "_patient", "p_delong", "p_holm")
+FEW_PATIENTS: Final = 20
+"""With fewer who have the label DeLong's test has too many false positives (`recommended.SOURCE`)."""
+_SEVERAL_SEEDS: Final = "Of methods with several seeds the csv file has every p, a seed at a time."
+_FEW_MARK: Final = "\N{SECTION SIGN}"
+_OF_ONE_SEED: Final = (
+    "_lo",
+    "_hi",
+    "_patient",
+    "p_delong",
+    "p_holm",
+    "_labels",
+    "_delong_images",
+    "_permutation",
+    "_permutation_holm",
+)
 """Ends of the columns that a mean over seeds does not have."""
 _Record: TypeAlias = dict[str, Any]
 
@@ -27,6 +42,8 @@ def label_tables(rows: pd.DataFrame, facts: Facts, setting: Setting) -> list[Tab
     tables = [_metric_table(shown, metric, facts, setting) for metric in METRICS]
     if shown["difference"].notna().any():
         tables.append(_difference_table(shown, facts, setting, reference_name(rows, facts)))
+    if (shown["difference"].notna() & (shown["seeds"] == 1)).any():
+        tables.append(_p_table(shown, facts, setting, reference_name(rows, facts)))
     return tables
 
 
@@ -62,20 +79,68 @@ def _difference_table(rows: pd.DataFrame, facts: Facts, setting: Setting, refere
         if difference is None:
             return Cell(hint=row["excluded"])
         interval = f"{signed(row['difference_lo'])} to {signed(row['difference_hi'])}"
-        p = f"p {p_value(row['p_delong'])}, after Holm {p_value(row['p_holm'])}"
-        known = _number(row["p_delong"]) is not None
-        clear = bool(row["p_holm"] < _ALPHA)
-        hint = f"{interval}, {p}" if known else ""
+        clear = bool(row["p_holm"] < _ALPHA) and row["positive_patients"] >= FEW_PATIENTS
+        hint = f"{interval}, {_p_hint(row)}" if _number(row["p_delong"]) is not None else row["remark"]
         shade = max(-1.0, min(1.0, difference / largest))
         return Cell(signed(difference), bold=clear, order=difference, hint=hint, shade=shade)
 
     caption = (
         f"Orange: above {reference}, blue: below. Bold: p < {_ALPHA} by DeLong's test with patients as "
         "clusters, after Holm's correction over every label and method of the group (MSN + EHR, controls, "
-        "other baselines).",
+        f"other baselines), where at least {FEW_PATIENTS} patients have the label.",
+        *([_SEVERAL_SEEDS] if (rows["seeds"] > 1).any() else []),
     )
     title = f"AUROC minus that of {reference} by label"
     return replace(_table(compared, title, cell, setting), caption=caption)
+
+
+def _p_hint(row: _Record) -> str:
+    """Every p of a label's difference."""
+    return (
+        f"p {p_value(row['p_delong'])} with patients as clusters; after Holm over the method's labels "
+        f"{p_value(row['p_holm_labels'])}, over every label and method {p_value(row['p_holm'])}; images as independent "
+        f"{p_value(row['p_delong_images'])}; permutation of patients {p_value(row['p_permutation'])}, after Holm "
+        f"{p_value(row['p_permutation_holm'])}; {count(row['positive_patients'])} patients have the label"
+    )
+
+
+def _few_sentence() -> str:
+    return (
+        f"{_FEW_MARK} fewer than {FEW_PATIENTS} patients have the label: DeLong's test then finds too much, so judge "
+        "by the permutation of patients."
+    )
+
+
+def _p_table(rows: pd.DataFrame, facts: Facts, setting: Setting, reference: str) -> Table:
+    compared = rows[rows["method"] != facts.baseline]
+
+    def cell(row: _Record) -> Cell:
+        if _number(row["p_delong"]) is None:
+            return Cell(hint=row["excluded"] or row["remark"])
+        few = row["positive_patients"] < FEW_PATIENTS
+        clear = bool(row["p_holm_labels"] < _ALPHA) and not few
+        p = row["p_holm_labels"]
+        return Cell(p_value(p), _FEW_MARK if few else "", clear, muted=few, order=p, hint=_p_hint(row))
+
+    caption = [
+        "p of DeLong's test with patients as clusters (Obuchowski 1997) after Holm's correction over the labels of "
+        f"each method; bold: below {_ALPHA}. {_few_sentence()} In the csv file also before correction (p_delong), over "
+        "every label and method of the group (p_holm), without clusters (p_delong_images, which takes a patient's "
+        "images as independent), and by permutation of patients, before and after Holm (p_permutation, "
+        "p_permutation_holm).",
+        label_recommendation(),
+    ]
+    if (rows["seeds"] > 1).any():
+        caption.append(_SEVERAL_SEEDS)
+    tested = compared[(compared["seeds"] == 1) & (compared["excluded"] == "") & compared["difference"].notna()]
+    untested = tested[tested["p_delong"].isna()]
+    if len(untested):
+        reasons = dict.fromkeys(
+            f"{row['label']} of {row['method_name']} ({row['remark']})" for row in untested.to_dict("records")
+        )
+        caption.append(f"Without a p: {'; '.join(reasons)}.")
+    title = f"p of the AUROC difference to {reference} by label"
+    return replace(_table(compared, title, cell, setting), caption=tuple(caption))
 
 
 def _scale(compared: pd.DataFrame) -> float:
@@ -109,6 +174,13 @@ def _label_sentences(rows: pd.DataFrame, facts: Facts) -> list[str]:
         sentences.append(f"Without a value: {reasons}.")
     if (rows["seeds"] > 1).any():
         sentences.append("Methods with several seeds: mean of the seeds' values.")
+    constant = rows[rows["remark"].str.startswith(CONSTANT)]
+    if len(constant):
+        found = "; ".join(
+            f"{label} of {', '.join(dict.fromkeys(own['method_name']))}"
+            for label, own in constant.groupby("label", sort=False)
+        )
+        sentences.append(f"One score for every image, so an AUROC of 0.5 whatever they show: {found}.")
     return sentences
 
 

@@ -2,22 +2,36 @@
 
 import json
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 import pyarrow as pa
 
+from mmsn.console import progress
 from mmsn.errors import UserError
 from mmsn.lineage import UNTRAINED_LABELS
 from mmsn.reporting.predictions import Predictions, check_same_test_set, from_table
 from mmsn.reporting.published import published_table
 from mmsn.reporting.runs import RunDescription, in_paper_order
 from mmsn.reporting.schemas import METRICS
+from mmsn.reporting.settings import StatisticsSettings
+from mmsn.statistics.bootstrap import Replicates, bootstrap, image_resamples, patient_resamples
 from mmsn.statistics.metrics import label_metrics
+from mmsn.statistics.ranking import Counts
 
 _METHOD: Final = ["backbone", "backbone_name", "method", "method_name", "family", "feature_set", "control", "published"]
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Which model: a method's seed, trained on one draw of a share of the training images."""
+
+    method: str
+    seed: int
+    share: float
+    draw: int
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,10 @@ class MeasuredSubsets:
     images: int
     """Of the test set."""
     patients: int
+    names: tuple[str, ...] = ()
+    """The labels, in the order of the replicates."""
+    replicates: dict[Subset, dict[str, Replicates]] = field(default_factory=dict)
+    """`images` and `patients` of every subset: metrics in the resamples, which all of them share; empty without."""
 
 
 def percent_of(share: float) -> str:
@@ -47,6 +65,8 @@ def measure_subsets(
     draws: int,
     baseline: str,
     read: Callable[[Path], pa.Table],
+    statistics: StatisticsSettings | None = None,
+    threads: int | None = None,
 ) -> MeasuredSubsets:
     """Score every label of every subset, in the paper's order of methods.
 
@@ -56,27 +76,49 @@ def measure_subsets(
         draws: subsets of each share.
         baseline: the reference method, for the order of rows.
         read: a table of predictions by its path.
+        statistics: of the resamples; without them nothing is resampled.
+        threads: as many as this process may use when None.
 
     Raises:
-        UserError: predictions that are damaged or of another test set.
+        UserError: predictions that are damaged or of another test set, or whose test set has one patient alone.
     """
     subsets = [
         (run, share, draw) for run in in_paper_order(list(runs), baseline) for share in shares for draw in range(draws)
     ]
     test_set: tuple[str, Predictions] | None = None
+    weights: dict[str, Counts] = {}
+    replicates: dict[Subset, dict[str, Replicates]] = {}
     parts = []
-    for run, share, draw in subsets:
+    for run, share, draw in progress(subsets, "subsets scored"):
         path = subset_path(run, share, draw)
         table = read(path)
         predictions = from_table(table, str(path))
-        test_set = test_set or (str(path), predictions)
+        if test_set is None:
+            test_set = str(path), predictions
+            weights = _resamples(predictions, str(path), statistics) if statistics else {}
         check_same_test_set(test_set[1], predictions, (test_set[0], str(path)))
         names = {name: getattr(run, name) for name in _METHOD if name != "family"}
         place = {"family": run.family(baseline), "seed": run.seed, "share": share, "draw": draw}
         parts.append(_measured_labels(predictions, table).assign(**names, **place))
+        models = predictions.targets, predictions.scores
+        replicates[Subset(run.method, run.seed, share, draw)] = {
+            kind: bootstrap(*models, counts, predictions.labels, threads) for kind, counts in weights.items()
+        }
     assert test_set is not None  # parse_runs refuses an empty list
     patients = len(set(test_set[1].patients.tolist()))
-    return MeasuredSubsets(pd.concat(parts, ignore_index=True), len(test_set[1].images), patients)
+    labels = pd.concat(parts, ignore_index=True)
+    return MeasuredSubsets(labels, len(test_set[1].images), patients, test_set[1].labels, replicates)
+
+
+def _resamples(test_set: Predictions, source: str, statistics: StatisticsSettings) -> dict[str, Counts]:
+    patients = len(set(test_set.patients.tolist()))
+    if patients < 2:
+        raise UserError(f"{source}: {patients} patient in the test set; intervals need at least two: enlarge it")
+    draws = statistics.resamples, statistics.seed
+    return {
+        "images": image_resamples(len(test_set.images), *draws),
+        "patients": patient_resamples(test_set.patients, *draws),
+    }
 
 
 def _measured_labels(predictions: Predictions, table: pa.Table) -> pd.DataFrame:

@@ -8,14 +8,17 @@ import pandas as pd
 from mmsn.reporting.captions import Setting, published_sentences
 from mmsn.reporting.layout import Cell, Column, Row, Table, with_highest_bold
 from mmsn.reporting.low_data import MeasuredSubsets, excluded_labels
-from mmsn.reporting.number_format import count, decimal, percent, with_interval
+from mmsn.reporting.number_format import count, decimal, p_value, percent, signed_with_interval, with_interval
 from mmsn.reporting.published import INFERRED_MARK
 from mmsn.reporting.schemas import METRIC_NAMES, METRICS, Metric
+from mmsn.reporting.settings import StatisticsSettings
 
 _Record = dict[Hashable, Any]
 
 
-def low_data_tables(rows: pd.DataFrame, measured: MeasuredSubsets, setting: Setting, by: str) -> list[Table]:
+def low_data_tables(
+    rows: pd.DataFrame, measured: MeasuredSubsets, setting: Setting, by: str, statistics: StatisticsSettings
+) -> list[Table]:
     """Lay out `low_data.with_published`: a table of AUROC and one of AUPRC.
 
     Args:
@@ -23,16 +26,24 @@ def low_data_tables(rows: pd.DataFrame, measured: MeasuredSubsets, setting: Sett
         measured: what they come from.
         setting: of the comparison; its train_fraction is not used.
         by: `patient` or `image`, how subsets were drawn.
+        statistics: of the intervals.
     """
-    return [_table(rows[rows["metric"] == metric], metric, measured, setting, by) for metric in METRICS]
+    return [_table(rows[rows["metric"] == metric], metric, measured, setting, by, statistics) for metric in METRICS]
 
 
-def _table(rows: pd.DataFrame, metric: Metric, measured: MeasuredSubsets, setting: Setting, by: str) -> Table:
+def _table(
+    rows: pd.DataFrame,
+    metric: Metric,
+    measured: MeasuredSubsets,
+    setting: Setting,
+    by: str,
+    statistics: StatisticsSettings,
+) -> Table:
     methods = rows.drop_duplicates("method")
     columns, cells = [Column("Pretraining", numeric=False)], []
     for share in sorted(rows["share"].unique()):
         heading = f"{percent(float(share))} of training images"
-        for header, column in _columns(rows[rows["share"] == share]).items():
+        for header, column in _columns(rows[rows["share"] == share], statistics.baseline).items():
             columns.append(Column(header, heading))
             cells.append(column)
     table_rows = [
@@ -44,23 +55,35 @@ def _table(rows: pd.DataFrame, metric: Metric, measured: MeasuredSubsets, settin
         columns=tuple(columns),
         rows=tuple(table_rows),
         note=setting.note,
-        caption=tuple(_caption(rows, measured, by)),
+        caption=tuple(_caption(rows, measured, by, statistics)),
     )
 
 
-def _columns(rows: pd.DataFrame) -> dict[str, list[Cell]]:
+def _columns(rows: pd.DataFrame, baseline: str) -> dict[str, list[Cell]]:
     """The cells of one share by heading, a column without a value left out."""
     records = rows.to_dict("records")
     draws = int(rows["draws"].max())
     columns = {f"best of {draws}": with_highest_bold([_best(row) for row in records])}
     if rows["published_value"].notna().any():
         columns["published"] = with_highest_bold([_published(row) for row in records])
-    columns["mean ± sd"] = with_highest_bold([_mean(row) for row in records])
+    columns["mean"] = with_highest_bold([_mean(row) for row in records])
+    if draws > 1:
+        columns["sd"] = [Cell(decimal(row["sd"]), order=row["sd"]) for row in records]
+    if rows["difference"].notna().any():
+        columns[f"mean vs {_reference(rows, baseline)}"] = [_difference(row) for row in records]
+        columns["p (Holm)"] = [_p(row) for row in records]
     return columns
 
 
+def _reference(rows: pd.DataFrame, baseline: str) -> str:
+    names = rows.loc[rows["method"] == baseline, "method_name"]
+    return str(names.iloc[0]) if len(names) else baseline
+
+
 def _best(row: _Record) -> Cell:
-    return Cell(decimal(row["best"]), order=row["best"], hint=f"draw {row['best_draw']}")
+    text = with_interval(row["best"], row["best_lo_patient"], row["best_hi_patient"])
+    images = with_interval(row["best"], row["best_lo"], row["best_hi"])
+    return Cell(text, order=row["best"], hint=f"draw {row['best_draw']}; resampling images, as published: {images}")
 
 
 def _published(row: _Record) -> Cell:
@@ -72,11 +95,27 @@ def _published(row: _Record) -> Cell:
 
 
 def _mean(row: _Record) -> Cell:
-    spread = f" ± {decimal(row['sd'])}" if row["draws"] > 1 else ""
-    return Cell(decimal(row["mean"]) + spread, order=row["mean"])
+    text = with_interval(row["mean"], row["mean_lo_patient"], row["mean_hi_patient"])
+    images = with_interval(row["mean"], row["mean_lo"], row["mean_hi"])
+    return Cell(text, order=row["mean"], hint=f"resampling images: {images}")
 
 
-def _caption(rows: pd.DataFrame, measured: MeasuredSubsets, by: str) -> list[str]:
+def _difference(row: _Record) -> Cell:
+    if pd.isna(row["difference"]):
+        return Cell()
+    text = signed_with_interval(row["difference"], row["difference_lo"], row["difference_hi"])
+    return Cell(text, order=row["difference"])
+
+
+def _p(row: _Record) -> Cell:
+    if pd.isna(row["p_holm"]):
+        return Cell()
+    over_draws = f"; paired t-test over draws: {p_value(row['p_draws'])}" if not pd.isna(row["p_draws"]) else ""
+    hint = f"before Holm's correction: {p_value(row['p_paired'])}{over_draws}"
+    return Cell(p_value(row["p_holm"]), order=row["p_holm"], hint=hint)
+
+
+def _caption(rows: pd.DataFrame, measured: MeasuredSubsets, by: str, statistics: StatisticsSettings) -> list[str]:
     units = "whole patients" if by == "patient" else "single images, as published"
     sentences = [
         f"Trained on random subsets of {units}, the smaller share inside the larger, every method on the same ones, "
@@ -85,7 +124,17 @@ def _caption(rows: pd.DataFrame, measured: MeasuredSubsets, by: str) -> list[str
         "patients.",
         "Best: the subset with the highest AUROC on the test set, as published. It is chosen on the images that it is "
         "judged on, so judge by the mean; sd is the standard deviation over the subsets.",
+        f"In brackets: {percent(statistics.level)} percentile bootstrap interval from {count(statistics.resamples)} "
+        "resamples of test patients, the same for every model; the published ones, and those in the csv file without "
+        "_patient, resample images. They speak of other test patients with these models, not of other training "
+        "subsets, and that of the best not of its choice.",
     ]
+    if rows["difference"].notna().any():
+        sentences.append(
+            "p (Holm): paired bootstrap of patients of the difference of means, after Holm's correction within the "
+            "group (MSN + EHR, controls, other baselines) and share. In the csv file also a paired t-test over the "
+            "subsets (p_draws), which speaks of other training subsets."
+        )
     for share in sorted(rows["share"].unique()):
         left_out = excluded_labels(measured.labels, float(share))
         reasons = ", ".join(f"{label} ({reason})" for label, reason in left_out.items())

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mmsn.reporting.captions import (
     Setting,
+    check_sentences,
     comparison_sentences,
     interval_sentence,
     missing_sentences,
@@ -17,7 +18,7 @@ from mmsn.reporting.captions import (
     uncompared_sentences,
 )
 from mmsn.reporting.layout import Cell, Column, Row, Table, with_highest_bold
-from mmsn.reporting.number_format import p_value, percent, signed_with_interval, with_interval
+from mmsn.reporting.number_format import decimal, p_value, percent, signed_with_interval, with_interval
 from mmsn.reporting.published import INFERRED_MARK
 from mmsn.reporting.schemas import METRIC_NAMES, METRICS, Facts
 
@@ -81,6 +82,7 @@ def _columns(reference: str, facts: Facts) -> list[_Shown]:
         _Shown(f"published {interval}", "published_value", _published_cell, best_is_bold=True),
         _Shown(f"vs {reference} {interval}", "difference", _difference_cell),
         _Shown("p (Holm)", "p_holm", _p_cell),
+        _Shown("sd over seeds", "sd_seeds", _spread_cell),
         _Shown("p (seeds)", "p_seeds", _p_seeds_cell),
     ]
 
@@ -107,12 +109,22 @@ def _difference_cell(row: dict[str, Any]) -> Cell:
 
 
 def _p_cell(row: dict[str, Any]) -> Cell:
-    hint = f"before Holm's correction: {p_value(row['p_paired'])}" if p_value(row["p_paired"]) else ""
+    if not p_value(row["p_paired"]):
+        return Cell()
+    hint = f"before Holm's correction: {p_value(row['p_paired'])}; permutation check: {p_value(row['p_permutation'])}"
     return Cell(p_value(row["p_holm"]), order=_order(row["p_holm"]), hint=hint)
 
 
+def _spread_cell(row: dict[str, Any]) -> Cell:
+    return Cell(decimal(row["sd_seeds"]), order=_order(row["sd_seeds"]))
+
+
 def _p_seeds_cell(row: dict[str, Any]) -> Cell:
-    return Cell(p_value(row["p_seeds"]), order=_order(row["p_seeds"]))
+    if not p_value(row["p_seeds"]):
+        return Cell()
+    ends = signed_with_interval(row["difference"], row["difference_lo_seeds"], row["difference_hi_seeds"])
+    hint = f"{ends}; after Holm's correction: {p_value(row['p_seeds_holm'])}"
+    return Cell(p_value(row["p_seeds"]), order=_order(row["p_seeds"]), hint=hint)
 
 
 def _order(value: float) -> float | None:
@@ -134,6 +146,7 @@ def _caption(rows: pd.DataFrame, shown: pd.DataFrame, facts: Facts, reference: s
         *test_set_sentences(facts),
         interval_sentence(facts),
         *comparison_sentences(shown, facts, reference),
+        *check_sentences(shown),
         *published_sentences(shown),
         *seed_sentences(shown),
         *missing_sentences(rows, shown),

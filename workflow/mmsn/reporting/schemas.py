@@ -52,6 +52,11 @@ SUMMARY: Final = pa.schema(
         pa.field("p_holm", pa.float64()),  # over the comparisons of the same family, metric and seed
         _required("comparisons", pa.int32()),  # how many those are
         pa.field("p_seeds", pa.float64()),  # paired t-test over three or more seeds, in the mean row
+        pa.field("p_seeds_holm", pa.float64()),  # over the same comparisons as p_holm
+        *(pa.field(name, pa.float64()) for name in ("difference_lo_seeds", "difference_hi_seeds")),  # of that t-test
+        pa.field("sd_seeds", pa.float64()),  # standard deviation of the seeds' values (n - 1), in the mean row
+        pa.field("p_permutation", pa.float64()),  # patients' scores change places between the models; not corrected
+        _required("not_tested", pa.string()),  # empty, or which test has no p although it had its data, and why
         _required("labels_used", pa.int32()),
         _required("labels_excluded", pa.string()),  # names, separated by '; '
         _required("missing", pa.string()),  # empty, or why the run has no numbers
@@ -65,11 +70,17 @@ LABELS: Final = pa.schema(
         _required("label", pa.string()),
         _required("positives", pa.int64()),
         _required("negatives", pa.int64()),
+        _required("positive_patients", pa.int64()),  # patients with a positive image
         *(pa.field(metric + end, pa.float64()) for metric in METRICS for end in ("", *(f"_{i}" for i in _INTERVALS))),
         *(pa.field(name, pa.float64()) for name in _DIFFERENCE),  # AUROC, DeLong with patients as clusters
         pa.field("p_delong", pa.float64()),
         pa.field("p_holm", pa.float64()),  # over every label and run of the same family and seed
+        pa.field("p_holm_labels", pa.float64()),  # over the labels of the run alone
+        pa.field("p_delong_images", pa.float64()),  # DeLong as of 1988, every image taken as independent
+        pa.field("p_permutation", pa.float64()),  # patients' scores change places between the models; not corrected
+        pa.field("p_permutation_holm", pa.float64()),  # over the labels of the run alone
         _required("excluded", pa.string()),  # empty, or why the label has no metrics
+        _required("remark", pa.string()),  # constant score; why p_delong is missing; else empty
     ]
 )
 """One row a run and label."""
@@ -91,6 +102,8 @@ class Facts:
     """Method id of the reference."""
     split: str = ""
     """First digits of the hash of the split under which every run was trained and judged."""
+    head_of: str = ""
+    """Data set whose head judged this one as it is."""
 
     def metadata(self) -> dict[str, str]:
         """As metadata of a Parquet file."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,10 @@ from mmsn.statistics.bootstrap import (
     percentile_interval,
 )
 from mmsn.statistics.metrics import label_metrics
+from mmsn.statistics.permutation import Swaps, patient_swaps, permutation_p, permuted_differences
 from mmsn.statistics.ranking import evaluable
+
+CONSTANT: Final = "constant score"
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,8 @@ class Scored:
     scores: NDArray[np.float64]
     """[N, L]; of the mean: empty."""
     labels: pd.DataFrame
-    """A row a label: label, positives, negatives, auroc and auprc with intervals, excluded."""
+    """A row a label: label, positives, negatives, positive_patients, auroc and auprc with intervals,
+    excluded, remark."""
     value: dict[Metric, float]
     """Macro mean over the evaluable labels."""
     of_images: dict[Metric, NDArray[np.float64]]
@@ -59,15 +65,19 @@ class Scorer:
         """
         self.targets = test_set.targets
         self.names = test_set.labels
-        self.evaluable = evaluable(test_set.targets)
+        self.untrained = dict(test_set.untrained)
+        taught = np.array([name not in self.untrained for name in self.names], dtype=np.bool_)
+        self.evaluable = evaluable(test_set.targets) & taught
         self.level = settings.level
         self._threads = threads
         self._image_weights = image_resamples(len(test_set.images), settings.resamples, settings.seed)
         self._patient_weights = patient_resamples(test_set.patients, settings.resamples, settings.seed)
+        self._patients, self._settings = test_set.patients, settings
+        self._permuted: dict[tuple[str, str], Replicates] = {}
 
     def score(self, run: RunDescription, scores: NDArray[np.float64]) -> Scored:
         """Metrics, intervals and replicates of one run's scores [N, L]."""
-        labels = label_metrics(self.targets, scores, self.names)
+        labels = self._judged(label_metrics(self.targets, scores, self.names), scores)
         of_images, of_patients = (
             bootstrap(self.targets, scores, weights, self.names, self._threads)
             for weights in (self._image_weights, self._patient_weights)
@@ -83,10 +93,63 @@ class Scorer:
             of_patients={metric: of_patients.macro(metric, self.evaluable) for metric in METRICS},
         )
 
+    def permutation_p(self, run: Scored, reference: Scored) -> dict[Metric, float]:
+        """Two-sided p of the macro difference between two runs whose patients' scores change places.
+
+        Of means over the same seeds the scores of a patient change places in all seeds at once.
+        """
+        pairs = list(zip(run.members or (run,), reference.members or (reference,), strict=True))
+        found = [self._permuted_pair(ours, theirs) for ours, theirs in pairs]
+        observed = {metric: run.value[metric] - reference.value[metric] for metric in METRICS}
+        return {
+            metric: permutation_p(
+                np.mean([one.macro(metric, self.evaluable) for one in found], axis=0),
+                observed[metric],
+                self._swaps.exact,
+            )
+            for metric in METRICS
+        }
+
+    def permutation_p_labels(self, run: Scored, reference: Scored) -> NDArray[np.float64]:
+        """The same for the AUROC of each label of two single runs: [L], NaN where a label is excluded."""
+        permuted = self._permuted_pair(run, reference).auroc
+        observed = (run.labels["auroc"] - reference.labels["auroc"]).to_numpy()
+        return np.array(
+            [
+                permutation_p(permuted[:, place], difference, self._swaps.exact) if np.isfinite(difference) else np.nan
+                for place, difference in enumerate(observed)
+            ]
+        )
+
+    @cached_property
+    def _swaps(self) -> Swaps:
+        return patient_swaps(self._patients, self._settings.resamples, self._settings.seed)
+
+    def _permuted_pair(self, run: Scored, reference: Scored) -> Replicates:
+        """Differences [R, L] of two single runs, kept for their labels and for the mean over seeds."""
+        key = run.run.id, reference.run.id
+        if key not in self._permuted:
+            scores = run.scores, reference.scores
+            self._permuted[key] = permuted_differences(self.targets, *scores, self._swaps, self.names, self._threads)
+        return self._permuted[key]
+
+    def _judged(self, labels: pd.DataFrame, scores: NDArray[np.float64]) -> pd.DataFrame:
+        """Labels that could not be taught excluded like those that cannot be judged; `remark` names constant scores."""
+        for place, name in enumerate(self.names):
+            if name in self.untrained and not labels.loc[place, "excluded"]:
+                labels.loc[place, "excluded"] = f"{self.untrained[name]} to train on"
+                labels.loc[place, list(METRICS)] = np.nan
+        known = ~np.isnan(self.targets)
+        constant = [own.any() and np.ptp(column[own]) == 0 for column, own in zip(scores.T, known.T, strict=True)]
+        remarks = pd.Series(np.where(constant, CONSTANT, ""), index=labels.index)
+        patients = [np.unique(self._patients[column == 1]).size for column in self.targets.T]
+        return labels.assign(remark=remarks.mask(labels["excluded"] != "", ""), positive_patients=patients)
+
     def _label_intervals(self, replicates: Replicates, suffix: str) -> dict[str, list[float]]:
         columns: dict[str, list[float]] = {}
         for metric, values in (("auroc", replicates.auroc), ("auprc", replicates.auprc)):
-            intervals = [percentile_interval(label, self.level) for label in values.T]
+            judged = np.where(self.evaluable, values, np.nan)
+            intervals = [percentile_interval(label, self.level) for label in judged.T]
             columns[f"{metric}_lo{suffix}"] = [lo for lo, _ in intervals]
             columns[f"{metric}_hi{suffix}"] = [hi for _, hi in intervals]
         return columns

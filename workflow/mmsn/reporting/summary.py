@@ -4,15 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from mmsn.console import logger, progress
 from mmsn.errors import UserError
 from mmsn.reporting.comparisons import compare, compare_labels, holm_within
 from mmsn.reporting.predictions import Predictions, check_same_test_set
+from mmsn.reporting.replicates import replicates_table
 from mmsn.reporting.runs import RunDescription, in_paper_order
 from mmsn.reporting.schemas import LABELS, METRICS, SUMMARY, Facts, Metric, table_of
-from mmsn.reporting.scoring import Scored, Scorer, mean_over_seeds
+from mmsn.reporting.scoring import CONSTANT, Scored, Scorer, mean_over_seeds
 from mmsn.reporting.settings import StatisticsSettings
 from mmsn.statistics.bootstrap import percentile_interval
 from mmsn.statistics.ranking import evaluable
@@ -23,10 +26,11 @@ _NAMES: Final = {"backbone", "backbone_name", "method", "method_name", "feature_
 
 @dataclass(frozen=True)
 class Statistics:
-    """Both tables (`schemas.SUMMARY`, `schemas.LABELS`); their metadata hold `schemas.Facts`."""
+    """The tables `schemas.SUMMARY`, `schemas.LABELS`, `replicates.REPLICATES`; their metadata hold `schemas.Facts`."""
 
     summary: pa.Table
     labels: pa.Table
+    replicates: pa.Table
 
 
 def summarise(
@@ -53,19 +57,20 @@ def summarise(
     backbones = sorted({run.backbone for run in runs})
     if len(backbones) > 1:
         raise UserError(f"--runs: backbones {', '.join(backbones)}; give the runs of one backbone at a time")
-    test_set, scored = _score_all(judged, settings, threads)
+    test_set, scorer, scored = _score_all(judged, settings, threads)
     entries = _entries(in_paper_order(list(runs), settings.baseline), scored)
     facts = _facts(test_set, next(iter(scored.values())), settings)
-    summary = table_of(_summary_rows(entries, settings, facts), SUMMARY)
-    labels = table_of(_label_rows(entries, test_set, settings), LABELS)
+    summary = table_of(_summary_rows(entries, scorer, settings, facts), SUMMARY)
+    labels = table_of(_label_rows(entries, test_set, scorer, settings), LABELS)
     metadata = facts.metadata() | test_set.split.metadata
-    return Statistics(summary.replace_schema_metadata(metadata), labels.replace_schema_metadata(metadata))
+    replicates = replicates_table(entry for entry in entries if isinstance(entry, Scored))
+    return Statistics(*(table.replace_schema_metadata(metadata) for table in (summary, labels, replicates)))
 
 
 def _score_all(
     judged: Iterable[tuple[RunDescription, Predictions]], settings: StatisticsSettings, threads: int | None
-) -> tuple[Predictions, dict[str, Scored]]:
-    """The common test set, and the runs by id."""
+) -> tuple[Predictions, Scorer, dict[str, Scored]]:
+    """The common test set, what scores on it, and the runs by id."""
     first: tuple[str, Predictions, Scorer] | None = None
     scored = {}
     for run, predictions in judged:
@@ -73,20 +78,42 @@ def _score_all(
             _refuse_empty(predictions, run.id)
             first = run.id, predictions, Scorer(predictions, settings, threads)
         check_same_test_set(first[1], predictions, (first[0], run.id))
+        _check_same_training(first[1], predictions, (first[0], run.id))
         scored[run.id] = first[2].score(run, predictions.scores)
+        _warn_of_constant_scores(scored[run.id])
     if first is None:
         raise UserError("none of the runs has predictions; evaluate at least one of them first")
-    return first[1], scored
+    return first[1], first[2], scored
+
+
+def _check_same_training(first: Predictions, second: Predictions, names: tuple[str, str]) -> None:
+    """Refuse runs of which only one could learn a label: their macro means would be over other labels."""
+    other = sorted(set(first.untrained) ^ set(second.untrained))
+    if other:
+        raise UserError(
+            f"runs {names[0]} and {names[1]} were not trained on the same labels: only one of them had both classes of "
+            f"{', '.join(other)}; evaluate both again on the same cohort"
+        )
+
+
+def _warn_of_constant_scores(scored: Scored) -> None:
+    constant = scored.labels.loc[scored.labels["remark"] == CONSTANT, "label"]
+    if len(constant):
+        logger.warning(
+            "warning: run %s: every test image has one score for %s: AUROC is 0.5 there whatever the images show",
+            *(scored.run.id, ", ".join(constant)),
+        )
 
 
 def _refuse_empty(test_set: Predictions, name: str) -> None:
     patients = len(set(test_set.patients.tolist()))
     if patients < 2:
-        raise UserError(f"run {name}: {patients} patients in the test set; intervals need at least two: enlarge it")
-    if not evaluable(test_set.targets).any():
+        raise UserError(f"run {name}: {patients} patient in the test set; intervals need at least two: enlarge it")
+    taught = [label not in test_set.untrained for label in test_set.labels]
+    if not (evaluable(test_set.targets) & taught).any():
         raise UserError(
             f"run {name}: no label has both positive and negative images among the {len(test_set.images)} "
-            "of the test set, so there is nothing to measure: enlarge it"
+            "of the test set and among the training images, so there is nothing to measure: enlarge it"
         )
 
 
@@ -114,6 +141,7 @@ def _facts(test_set: Predictions, scored: Scored, settings: StatisticsSettings) 
         seed=settings.seed,
         baseline=settings.baseline,
         split=test_set.split.short,
+        head_of=test_set.head_of,
     )
 
 
@@ -123,14 +151,14 @@ def _names(run: RunDescription, baseline: str) -> dict[str, Any]:
 
 
 def _summary_rows(
-    entries: Sequence[Scored | RunDescription], settings: StatisticsSettings, facts: Facts
+    entries: Sequence[Scored | RunDescription], scorer: Scorer, settings: StatisticsSettings, facts: Facts
 ) -> list[dict[str, Any]]:
     used = {"labels_used": facts.labels - len(facts.excluded), "labels_excluded": "; ".join(facts.excluded)}
-    compared = _comparison_columns([entry for entry in entries if isinstance(entry, Scored)], settings)
+    compared = _comparison_columns([entry for entry in entries if isinstance(entry, Scored)], scorer, settings)
     rows = []
     for entry in entries:
         for metric in METRICS:
-            nothing = {"metric": metric, **used, "mark": "", "comparisons": 0, "missing": MISSING}
+            nothing = {"metric": metric, **used, "mark": "", "comparisons": 0, "not_tested": "", "missing": MISSING}
             if isinstance(entry, Scored):
                 numbers = _metric_columns(entry, metric, settings.level)
                 names = _names(entry.run, settings.baseline) | _seed_columns(entry)
@@ -148,18 +176,24 @@ def _metric_columns(scored: Scored, metric: Metric, level: float) -> dict[str, A
     lo, hi = percentile_interval(scored.of_images[metric], level)
     lo_patient, hi_patient = percentile_interval(scored.of_patients[metric], level)
     bounds = {"lo": lo, "hi": hi, "lo_patient": lo_patient, "hi_patient": hi_patient}
-    return {"value": scored.value[metric], **bounds, "missing": ""}
+    values = [member.value[metric] for member in scored.members]
+    spread = {"sd_seeds": float(np.std(values, ddof=1))} if len(values) > 1 else {}
+    return {"value": scored.value[metric], **bounds, **spread, "missing": ""}
 
 
 def _comparison_columns(
-    scored: Sequence[Scored], settings: StatisticsSettings
+    scored: Sequence[Scored], scorer: Scorer, settings: StatisticsSettings
 ) -> dict[tuple[str, Metric], dict[str, Any]]:
     """Columns of every run and metric that has a reference of the same seed, with Holm within its family."""
     pairs = _pairs(scored, settings.baseline)
     keys = [(run, reference, metric) for run, reference in pairs for metric in METRICS]
-    tests = [compare(run, reference, metric, settings.level) for run, reference, metric in keys]
+    checks = {run.run.id: scorer.permutation_p(run, reference) for run, reference in progress(pairs, "runs compared")}
+    tests = [
+        compare(run, reference, metric, settings.level, checks[run.run.id][metric]) for run, reference, metric in keys
+    ]
     groups = [(metric, run.run.family(settings.baseline), run.seeds) for run, _, metric in keys]
     adjusted, sizes = holm_within(groups, [test.p for test in tests])
+    of_seeds, _ = holm_within(groups, [test.p_seeds for test in tests])
     return {
         (run.run.id, metric): {
             "p_published": test.p_published,
@@ -171,8 +205,15 @@ def _comparison_columns(
             "p_holm": float(p_holm),
             "comparisons": int(size),
             "p_seeds": test.p_seeds,
+            "p_seeds_holm": float(p_seeds_holm),
+            "difference_lo_seeds": test.lo_seeds,
+            "difference_hi_seeds": test.hi_seeds,
+            "p_permutation": test.p_permutation,
+            "not_tested": test.not_tested,
         }
-        for (run, _, metric), test, p_holm, size in zip(keys, tests, adjusted, sizes, strict=True)
+        for (run, _, metric), test, p_holm, size, p_seeds_holm in zip(
+            keys, tests, adjusted, sizes, of_seeds, strict=True
+        )
     }
 
 
@@ -184,31 +225,43 @@ def _pairs(scored: Sequence[Scored], baseline: str) -> list[tuple[Scored, Scored
 
 
 def _label_rows(
-    entries: Sequence[Scored | RunDescription], test_set: Predictions, settings: StatisticsSettings
+    entries: Sequence[Scored | RunDescription], test_set: Predictions, scorer: Scorer, settings: StatisticsSettings
 ) -> list[dict[str, Any]]:
     scored = [entry for entry in entries if isinstance(entry, Scored) and not entry.members]
-    compared = _label_comparisons(scored, test_set, settings)
+    compared = _label_comparisons(scored, test_set, scorer, settings)
     rows = []
     for one in scored:
-        columns = one.labels.join(compared[one.run.id]) if one.run.id in compared else one.labels
+        columns = _with_comparison(one.labels, compared[one.run.id]) if one.run.id in compared else one.labels
         names = _names(one.run, settings.baseline)
         for row in columns.to_dict("records"):
             rows.append(names | {str(key): value for key, value in row.items()})
     return rows
 
 
+def _with_comparison(labels: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
+    """Metrics and tests of a run's labels; `remark` also says why a label that has metrics has no test."""
+    remarks = ["; ".join(filter(None, parts)) for parts in zip(labels["remark"], compared["not_tested"], strict=True)]
+    return labels.join(compared.drop(columns="not_tested")).assign(remark=remarks)
+
+
 def _label_comparisons(
-    scored: Sequence[Scored], test_set: Predictions, settings: StatisticsSettings
+    scored: Sequence[Scored], test_set: Predictions, scorer: Scorer, settings: StatisticsSettings
 ) -> dict[str, pd.DataFrame]:
-    """DeLong's test of every label by run, with Holm over every label and run of a family and seed."""
+    """DeLong's test of every label by run, with Holm over every label and run of a family and seed, and of the run."""
     tested = [
-        compare_labels(run, reference, test_set, settings.level).assign(run=run.run.id, group=group)
+        compare_labels(run, reference, test_set, settings.level).assign(
+            run=run.run.id,
+            group=f"{run.run.family(settings.baseline)} {run.seeds}",
+            p_permutation=scorer.permutation_p_labels(run, reference),
+        )
         for run, reference in _pairs(scored, settings.baseline)
-        for group in [f"{run.run.family(settings.baseline)} {run.seeds}"]
     ]
     if not tested:
         return {}
     together = pd.concat(tested)
     adjusted, _ = holm_within(together["group"], together["p_delong"].tolist())
-    together = together.assign(p_holm=adjusted)
+    by_run, checked = (
+        holm_within(together["run"], together[name].tolist())[0] for name in ("p_delong", "p_permutation")
+    )
+    together = together.assign(p_holm=adjusted, p_holm_labels=by_run, p_permutation_holm=checked)
     return {str(run): rows.drop(columns=["run", "group"]) for run, rows in together.groupby("run", sort=False)}

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from mmsn.statistics.ranking import Floats
+from mmsn.statistics.ranking import Floats, Integers
 
 MEASURES: Final = ("brier", "slope", "intercept", "ece")
 _CLIP: Final = 1e-6
@@ -24,7 +24,32 @@ class Calibration:
     replicates: dict[str, Floats]
 
 
-def calibration(targets: Floats, scores: Floats, weights: Floats, bins: int) -> Calibration:
+class Resamples:
+    """Sums over images in every resample.
+
+    A patient's images are drawn together, so each column is summed over patients once, and resamples are taken of those
+    sums: MIMIC-CXR's test patients have six images each.
+    """
+
+    def __init__(self, weights: Floats, patients: Integers | None = None) -> None:
+        """Keep the counts.
+
+        Args:
+            weights: [R, P] how often each patient counts; [R, N] each image where `patients` is left out.
+            patients: [N] place of each image's patient in `weights`.
+        """
+        self._weights, self._patients = weights, patients
+
+    def sums(self, columns: Floats) -> Floats:
+        """Columns [N, K] summed over the images of each resample: [R, K]."""
+        if self._patients is None:
+            return np.asarray(self._weights @ columns)
+        width = self._weights.shape[1]
+        by_patient = [np.bincount(self._patients, column, width) for column in columns.T]
+        return np.asarray(self._weights @ np.stack(by_patient, axis=1))
+
+
+def calibration(targets: Floats, scores: Floats, resamples: Resamples, bins: int) -> Calibration:
     """All measures of one label.
 
     The slope is that of the logistic regression of the target on the score's logit: 1 where probabilities are right,
@@ -35,7 +60,7 @@ def calibration(targets: Floats, scores: Floats, weights: Floats, bins: int) -> 
     Args:
         targets: [N] of 0 and 1, both present.
         scores: [N] probabilities.
-        weights: [R, N] how often each image counts.
+        resamples: of the N images.
         bins: of equal width, for the calibration error.
 
     Raises:
@@ -44,7 +69,7 @@ def calibration(targets: Floats, scores: Floats, weights: Floats, bins: int) -> 
     logits = _logits(scores)
     if np.ptp(logits) == 0:
         raise ValueError("constant score")
-    whole = np.ones((1, len(targets)))
+    whole = Resamples(np.ones((1, len(targets))))
     spread = (logits - logits.mean()) / logits.std()
     slope = _Regression(np.stack([np.ones_like(spread), spread], axis=1), targets, np.zeros_like(logits))
     intercept = _Regression(np.ones((len(targets), 1)), targets, logits)
@@ -55,13 +80,14 @@ def calibration(targets: Floats, scores: Floats, weights: Floats, bins: int) -> 
         "intercept": float(intercept.coefficients[0]),
         "ece": float(_calibration_error(targets, scores, whole, bins)[0]),
     }
+    summed = resamples.sums(np.stack([errors, np.ones_like(errors)], axis=1))
     with np.errstate(invalid="ignore"):
-        brier = weights @ errors / weights.sum(axis=1)
+        brier = summed[:, 0] / summed[:, 1]
     replicates = {
         "brier": brier,
-        "slope": slope.resampled(weights)[:, 1] / logits.std(),
-        "intercept": intercept.resampled(weights)[:, 0],
-        "ece": _calibration_error(targets, scores, weights, bins),
+        "slope": slope.resampled(resamples)[:, 1] / logits.std(),
+        "intercept": intercept.resampled(resamples)[:, 0],
+        "ece": _calibration_error(targets, scores, resamples, bins),
     }
     return Calibration(value, replicates)
 
@@ -88,15 +114,15 @@ class _Regression:
                 return
         raise ValueError("scores that separate the classes")
 
-    def resampled(self, weights: Floats) -> Floats:
-        """Coefficients one Newton step on, in every row of weights [R, N]: [R, P]; NaN where there is no step."""
+    def resampled(self, resamples: Resamples) -> Floats:
+        """Coefficients one Newton step on, in every resample: [R, P]; NaN where there is no step."""
         residuals, certainty = self._residuals()
         columns = self.design.shape[1]
-        gradient = weights @ (self.design * residuals[:, None])
+        gradient = resamples.sums(self.design * residuals[:, None])
         products = (self.design[:, :, None] * self.design[:, None, :] * certainty[:, None, None]).reshape(
             -1, columns**2
         )
-        curvature = (weights @ products).reshape(-1, columns, columns)
+        curvature = resamples.sums(products).reshape(-1, columns, columns)
         steps = np.full(gradient.shape, np.nan)
         regular = np.linalg.matrix_rank(curvature) == columns
         steps[regular] = np.linalg.solve(curvature[regular], gradient[regular][:, :, None])[:, :, 0]
@@ -108,13 +134,15 @@ class _Regression:
         return self.targets - chance, chance * (1 - chance)
 
 
-def _calibration_error(targets: Floats, scores: Floats, weights: Floats, bins: int) -> Floats:
+def _calibration_error(targets: Floats, scores: Floats, resamples: Resamples, bins: int) -> Floats:
     """Mean over bins of |share of positives - mean score|, weighted by their images (Guo et al. 2017): [R]."""
     place = np.minimum((scores * bins).astype(int), bins - 1)
-    gap = np.zeros((len(targets), bins))
-    gap[np.arange(len(targets)), place] = targets - scores
+    columns = np.zeros((len(targets), bins + 1))
+    columns[np.arange(len(targets)), place] = targets - scores
+    columns[:, bins] = 1
+    summed = resamples.sums(columns)
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.abs(weights @ gap).sum(axis=1) / weights.sum(axis=1))
+        return np.asarray(np.abs(summed[:, :bins]).sum(axis=1) / summed[:, bins])
 
 
 def _logits(scores: Floats) -> Floats:

@@ -43,7 +43,7 @@ def embed(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     log: Log = None,
 ) -> None:
-    """Write the class tokens of labelled training and test images, seen as the linear protocol's test views."""
+    """Write the class tokens of labelled images of all three splits, seen as the linear protocol's test views."""
 
     def work() -> None:
         import torch
@@ -65,6 +65,7 @@ def measure(
     runs: Runs,
     images: Images,
     output: Output,
+    linear: Annotated[str, typer.Option(help="LinearSettings as JSON: the protocol that attributes are probed by.")],
     settings: Annotated[str, typer.Option(help="RepresentationSettings as JSON.")] = "{}",
     statistics: Statistics = "{}",
     threads: Threads = None,
@@ -73,13 +74,15 @@ def measure(
     """Measure embeddings: clusters, effective rank, k-NN beside the linear head, probes for attributes."""
 
     def work() -> None:
+        from mmsn.evaluation.settings import LinearSettings
         from mmsn.reporting.runs import parse_runs
         from mmsn.representation.measure import EmbeddedRun, measure_embeddings
         from mmsn.representation.settings import RepresentationSettings
 
         chosen = _settings(settings, RepresentationSettings, "--settings")
+        protocol = _settings(linear, LinearSettings, "--linear")
         described = parse_runs(runs, EmbeddedRun)
-        write_table(output, measure_embeddings(described, images, chosen, _statistics(statistics), threads))
+        write_table(output, measure_embeddings(described, images, chosen, _statistics(statistics), protocol, threads))
 
     raise typer.Exit(console.run(work, log))
 
@@ -114,6 +117,7 @@ def tables(
     dataset: Annotated[str, typer.Option(help="mimic-cxr, chexpert, nih-14 or another.")],
     output_folder: Annotated[Path, typer.Option(help="Where <kind>_<suffix>.{csv,md,tex,html} go.")],
     suffix: Annotated[str, typer.Option(help="End of the files' names.")],
+    protocol: Annotated[str, typer.Option(help="Whose predictions they are: linear or finetune.")] = "linear",
     data_note: Annotated[str, typer.Option(help="What makes the data special.")] = "",
     log: Log = None,
 ) -> None:
@@ -128,7 +132,7 @@ def tables(
         stored = read_table(_existing(measures))
         facts = MeasuredFacts.of(stored, str(measures))
         rows = stored.to_pandas()
-        setting = Setting("linear", dataset, str(rows["backbone_name"].iloc[0]), note=data_note)
+        setting = Setting(protocol, dataset, str(rows["backbone_name"].iloc[0]), note=data_note)
         for kind in KINDS:
             own = rows[rows["topic"].isin(topics_of(kind))]
             if own.empty:

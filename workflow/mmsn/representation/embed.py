@@ -1,4 +1,4 @@
-"""One frozen encoder and the pixel store -> class tokens of training and test images."""
+"""One frozen encoder and the pixel store -> class tokens of training, validation and test images."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from mmsn.encoder_file import load_encoder, split_of_encoder
 from mmsn.evaluation.data import LabelledImages, check_disjoint, load_split
 from mmsn.files import write_table
 from mmsn.images.settings import EvalViewSettings
+from mmsn.images.staging import open_store
 from mmsn.images.store import PixelStore
 from mmsn.images.views import TestTransform
 from mmsn.lineage import ENCODER_DIGEST, Split, check_same_split
@@ -37,7 +38,7 @@ def run_embed(
     title: str,
     device: torch.device | str = "auto",
 ) -> None:
-    """Embed all labelled test images and at most `most` training images; write embeddings.parquet.
+    """Embed all labelled validation and test images and at most `most` training images; write embeddings.parquet.
 
     Raises:
         UserError: no labelled image, an encoder of another split or that is none, a device that is not there.
@@ -45,8 +46,8 @@ def run_embed(
     where = device if isinstance(device, torch.device) else pick_device(device)
     model = load_encoder(encoder)
     check_same_split(images, encoder, split_of_encoder(encoder), "pretrain it again")
-    pixels = PixelStore(store)
-    parts = {name: _by_id(load_split(images, pixels, name)) for name in ("train", "test")}
+    pixels = open_store(store)
+    parts = {name: _by_id(load_split(images, pixels, name)) for name in ("train", "validate", "test")}
     check_disjoint(parts, images)
     kept = whole_patients(parts["train"].subject_ids, most, seed)
     if not kept.all():

@@ -30,7 +30,7 @@ class Embedded:
     patients: NDArray[np.int64]
     """[N] subject_id."""
     splits: NDArray[np.object_]
-    """[N] train or test."""
+    """[N] train, validate or test."""
     features: NDArray[np.float32]
     """[N, D]"""
     split: Split = NO_SPLIT

@@ -1,7 +1,6 @@
 """Embeddings of every run -> clusters, rank, k-NN beside the linear head, and what linear probes read from them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmsn.console import progress
 from mmsn.errors import UserError
+from mmsn.evaluation.settings import LinearSettings
 from mmsn.files import read_table
 from mmsn.labels import LABELS
 from mmsn.lineage import check_same_split
@@ -19,11 +19,11 @@ from mmsn.reporting.number_format import count
 from mmsn.reporting.predictions import from_table as predictions_from_table
 from mmsn.reporting.runs import RunDescription
 from mmsn.reporting.settings import StatisticsSettings
-from mmsn.representation.attributes import AGE, PROBED
 from mmsn.representation.clusters import Clusters
 from mmsn.representation.cohort import read_cohort, rows_of, targets_of
 from mmsn.representation.embeddings import Embedded, from_table
 from mmsn.representation.intervals import centred_interval
+from mmsn.representation.measure_attributes import AttributeMeasurer, Part
 from mmsn.representation.measured import (
     ATTRIBUTES,
     REPRESENTATION,
@@ -33,8 +33,6 @@ from mmsn.representation.measured import (
     measured_table,
 )
 from mmsn.representation.neighbours import knn_scores
-from mmsn.representation.parallel import one_blas_thread
-from mmsn.representation.probes import explained_share, mean_error, predicted_ages, probe_scores
 from mmsn.representation.quality import CLUSTER_MEASURES, cluster_quality, rank_quality
 from mmsn.representation.sampling import whole_patients
 from mmsn.representation.settings import RepresentationSettings
@@ -43,6 +41,7 @@ from mmsn.statistics.metrics import label_metrics
 from mmsn.statistics.ranking import Floats, evaluable
 
 _LOWEST: Final = {"silhouette": -1.0, "davies_bouldin": 0.0, "calinski_harabasz": 0.0, "rankme": 1.0}
+SPLITS: Final = ("train", "validate", "test")
 _ALIKE: Final = "not defined: the embeddings do not differ"
 
 
@@ -53,26 +52,23 @@ class EmbeddedRun(RunDescription):
     """Its file of `mmsn represent embed`."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """Training or test images, the same for every run."""
-
-    ids: NDArray[np.object_]
-    patients: NDArray[np.int64]
-    rows: pd.DataFrame
-    """Of the cohort, in the same order."""
-    targets: Floats
-    """[N, 14] of 1, 0, NaN (ignored)."""
-
-
 def measure_embeddings(
     runs: Sequence[EmbeddedRun],
     images: Path,
     settings: RepresentationSettings,
     statistics: StatisticsSettings,
+    linear: LinearSettings,
     threads: int | None = None,
 ) -> pa.Table:
     """Measure every run on the same images and the same resamples of test patients; rows of `measured.SCHEMA`.
+
+    Args:
+        runs: with their embeddings and linear predictions.
+        images: the cohort's images.parquet.
+        settings: of the measures.
+        statistics: of the resamples.
+        linear: the linear protocol, whose probe reads attributes.
+        threads: as many as this process may use when None.
 
     Raises:
         UserError: a file is missing, or its split or images are others; fewer than two test patients; no label that has
@@ -84,8 +80,8 @@ def measure_embeddings(
     for run in progress(runs, "embeddings measured"):
         embedded = _read(run, images)
         if measurer is None:
-            parts = [_part(embedded, name, cohort, run, images) for name in ("train", "test")]
-            measurer = Measurer(parts[0], parts[1], settings, statistics, threads)
+            train, validate, test = (_part(embedded, name, cohort, run, images) for name in SPLITS)
+            measurer = Measurer(train, validate, test, settings, statistics, linear, threads)
         measurer.check(embedded, run)
         found.append((run, list(measurer.measure(run, embedded))))
     assert measurer is not None  # `--runs` of no run is refused where it is read
@@ -99,9 +95,11 @@ class Measurer:
     def __init__(
         self,
         train: Part,
+        validate: Part,
         test: Part,
         settings: RepresentationSettings,
         statistics: StatisticsSettings,
+        linear: LinearSettings,
         threads: int | None = None,
     ) -> None:
         """Draw the resamples and choose the images that clusters and rank are taken on.
@@ -109,24 +107,27 @@ class Measurer:
         Raises:
             UserError: fewer than two test patients, no label with both classes among test images.
         """
-        self.train, self.test, self.settings, self.statistics = train, test, settings, statistics
+        self.train, self.validate, self.test = train, validate, test
+        self.settings, self.statistics = settings, statistics
         self._threads = threads
         patients = len(np.unique(test.patients))
         if patients < 2:
-            raise UserError(f"{patients} patients in the test set; intervals need at least two: enlarge it")
-        self.evaluable = evaluable(test.targets)
+            raise UserError(f"{patients} patient in the test set; intervals need at least two: enlarge it")
+        self.evaluable = evaluable(test.targets) & evaluable(train.targets)
         if not self.evaluable.any():
             raise UserError(
-                f"no label has positive and negative images among the {len(test.ids)} of the test set: enlarge it"
+                f"no label has positive and negative images among the {len(test.ids)} of the test set and the "
+                f"{len(train.ids)} of training: enlarge them"
             )
         self.resamples = patient_resamples(test.patients, statistics.resamples, statistics.seed)
         most, seed = settings.quality_images, statistics.seed
         self.ranked = np.flatnonzero(whole_patients(test.patients, most, seed))
         self.clusters = Clusters.of(test.targets, test.patients, LABELS, settings.min_class, most, seed)
+        self.attributes = AttributeMeasurer(train, validate, test, settings.min_class, linear, seed, statistics.level)
 
     def check(self, embedded: Embedded, run: RunDescription) -> None:
         """Raise `UserError` unless a run's images are those of the first run."""
-        for name, part in (("train", self.train), ("test", self.test)):
+        for name, part in zip(SPLITS, (self.train, self.validate, self.test), strict=True):
             if not np.array_equal(embedded.images[embedded.splits == name], part.ids):
                 raise UserError(
                     f"run {run.id}: its embedded {name} images are not those of other runs; embed all again"
@@ -134,14 +135,12 @@ class Measurer:
 
     def measure(self, run: EmbeddedRun, embedded: Embedded) -> Iterator[Measured]:
         """Every measure of one run's embeddings."""
-        train, test = (embedded.features[embedded.splits == name] for name in ("train", "test"))
+        train, validate, test = (embedded.features[embedded.splits == name] for name in SPLITS)
         yield from self._geometry(test)
         knn = knn_scores(train, self.train.targets.astype(np.float32), test, self.settings.neighbours, self._threads)
         yield from self._classifier("k-NN", knn)
         yield from self._classifier("linear head", self._linear_scores(run))
-        with one_blas_thread():
-            yield from self._attributes(train, test)
-            yield from self._age(train, test)
+        yield from self.attributes.measure(train, validate, test, self.resamples, self._threads)
 
     def sentences(self) -> dict[str, list[str]]:
         """What the captions say of the images."""
@@ -151,7 +150,7 @@ class Measurer:
         )
         absent = [label for label, has in zip(LABELS, self.evaluable, strict=True) if not has]
         means = f"AUROC, AUPRC: macro mean over {int(self.evaluable.sum())} of {len(LABELS)} labels in {images}"
-        without = f", without {', '.join(absent)}, which lack a class" if absent else ""
+        without = f", without {', '.join(absent)}, which lack a class there or in training" if absent else ""
         return {
             REPRESENTATION: [
                 *self.clusters.sentences,
@@ -159,7 +158,11 @@ class Measurer:
                 f"k-NN: share of positives among the {self.settings.neighbours} nearest by cosine of {fitted}.",
                 f"{means}{without}.",
             ],
-            ATTRIBUTES: [f"Probes fitted on {fitted}, tested on {images}."],
+            ATTRIBUTES: [
+                "AUROC: the linear protocol's own probe (loss, optimiser, runs, early stop, choice on validation), one "
+                "output an attribute, on stored embeddings, so without augmentation. Age in years: ridge regression.",
+                f"Fitted on {fitted}, chosen on {count(len(self.validate.ids))} validation images, tested on {images}.",
+            ],
         }
 
     def _geometry(self, test: NDArray[np.float32]) -> Iterator[Measured]:
@@ -206,73 +209,6 @@ class Measurer:
                 f"ones, or other labels; evaluate and embed run {run.id} on the same cohort"
             )
         return predictions.scores
-
-    def _attributes(self, train: NDArray[np.float32], test: NDArray[np.float32]) -> Iterator[Measured]:
-        """AUROC of a linear probe for each attribute that has enough images of both values."""
-        probed, truths, scores = [], [], []
-        for attribute in PROBED:
-            reason = self._why_not(attribute.column)
-            if not reason:
-                fitted, truth = attribute.targets(self.train.rows), attribute.targets(self.test.rows)
-                reason = _too_few(fitted, truth, self.settings.min_class)
-            if reason:
-                yield Measured(ATTRIBUTES, attribute.name, "auroc", excluded=reason)
-                continue
-            probed.append(attribute)
-            truths.append(truth)
-            scores.append(probe_scores(train, fitted, test, attribute.name))
-        if not probed:
-            return
-        truth, score = np.stack(truths, axis=1), np.stack(scores, axis=1)
-        names = [attribute.name for attribute in probed]
-        values = label_metrics(truth, score, names)["auroc"]
-        replicates = bootstrap(truth, score, self.resamples, names, self._threads).auroc
-        for place, name in enumerate(names):
-            ends = percentile_interval(replicates[:, place], self.statistics.level)
-            known = ~np.isnan(truth[:, place])
-            where = counted(self.test.patients[known])
-            yield Measured(ATTRIBUTES, name, "auroc", *where, float(values[place]), *ends)
-
-    def _age(self, train: NDArray[np.float32], test: NDArray[np.float32]) -> Iterator[Measured]:
-        """R2 and mean absolute error of a ridge regression for age."""
-        measures = {"r2": explained_share, "mae": mean_error}
-        reason = self._why_not(AGE) or self._too_few_ages()
-        if reason:
-            for measure in measures:
-                yield Measured(ATTRIBUTES, "Age", measure, excluded=reason)
-            return
-        fitted, truth = self._ages(self.train), self._ages(self.test)
-        known = ~np.isnan(truth)
-        truth, predicted = truth[known], predicted_ages(train, fitted, test)[known]
-        weights = np.vstack([np.ones(len(truth)), self.resamples[:, known]])
-        for measure, compute in measures.items():
-            values = compute(truth, predicted, weights)
-            ends = percentile_interval(values[1:], self.statistics.level)
-            where = counted(self.test.patients[known])
-            yield Measured(ATTRIBUTES, "Age", measure, *where, float(values[0]), *ends)
-
-    def _too_few_ages(self) -> str:
-        """R2 needs ages that differ, and a fit more images than a class."""
-        fitted, truth = (ages[~np.isnan(ages)] for ages in (self._ages(self.train), self._ages(self.test)))
-        fewest = 2 * self.settings.min_class
-        if min(len(fitted), len(truth)) < fewest:
-            return f"images of known age: {len(fitted)} training, {len(truth)} test; {fewest} are needed"
-        return "all test images have one age" if np.ptp(truth) == 0 else ""
-
-    def _ages(self, part: Part) -> Floats:
-        return np.asarray(part.rows[AGE].to_numpy(np.float64, na_value=np.nan))
-
-    def _why_not(self, column: str) -> str:
-        return "" if column in self.test.rows else f"the study has no variable {column}"
-
-
-def _too_few(fitted: Floats, truth: Floats, fewest: int) -> str:
-    counts = {
-        name: int(min((values == 1).sum(), (values == 0).sum()))
-        for name, values in (("training", fitted), ("test", truth))
-    }
-    short = [f"{name} images of the rarer value: {number}" for name, number in counts.items() if number < fewest]
-    return f"{', '.join(short)}; {fewest} are needed" if short else ""
 
 
 def _read(run: EmbeddedRun, images: Path) -> Embedded:

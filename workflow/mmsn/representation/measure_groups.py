@@ -15,7 +15,7 @@ from mmsn.reporting.number_format import count
 from mmsn.reporting.predictions import Predictions, check_same_test_set, from_table
 from mmsn.reporting.runs import RunDescription
 from mmsn.reporting.settings import StatisticsSettings
-from mmsn.representation.calibration import MEASURES, Calibration, calibration
+from mmsn.representation.calibration import MEASURES, Calibration, Resamples, calibration
 from mmsn.representation.cohort import read_cohort, rows_of
 from mmsn.representation.intervals import centred_interval
 from mmsn.representation.measured import CALIBRATION, MACRO, Measured, MeasuredFacts, counted, measured_table
@@ -85,17 +85,20 @@ class GroupMeasurer:
             UserError: fewer than two test patients.
         """
         self.test_set, self.settings, self.level = test_set, settings, statistics.level
+        self._targets = test_set.judged
         self._threads = threads
         self._patients = len(np.unique(test_set.patients))
         if self._patients < 2:
-            raise UserError(f"{self._patients} patients in the test set; intervals need at least two: enlarge it")
+            raise UserError(f"{self._patients} patient in the test set; intervals need at least two: enlarge it")
         self.absent = [variable for variable, values in groups.items() if values is None]
         self.groups = [
-            grouped(variable, values, test_set.patients, test_set.targets, test_set.labels, settings.min_patients)
+            grouped(variable, values, test_set.patients, self._targets, test_set.labels, settings.min_patients)
             for variable, values in groups.items()
             if values is not None
         ]
         self._resamples = patient_resamples(test_set.patients, statistics.resamples, statistics.seed)
+        _, first, self._patient = np.unique(test_set.patients, return_index=True, return_inverse=True)
+        self._of_patients = self._resamples[:, first].astype(np.float64)  # [R, P]: a patient's images count alike
 
     def measure(self, scores: Floats) -> Iterator[Measured]:
         """Every measure of one run's scores [N, L]."""
@@ -121,7 +124,7 @@ class GroupMeasurer:
         return {**said, CALIBRATION: [rule, f"Calibration error: {self.settings.bins} bins of equal width."]}
 
     def _by_group(self, groups: Groups, scores: Floats) -> Iterator[Measured]:
-        found = group_aurocs(groups, self.test_set.targets, scores, self._resamples, self._threads)
+        found = group_aurocs(groups, self._targets, scores, self._resamples, self._threads)
         for group in groups.groups:
             where = group.images, group.patients
             if group.excluded:
@@ -147,7 +150,7 @@ class GroupMeasurer:
                 yield self._measured(MACRO, measure, parts, whole)
             else:
                 yield Measured(CALIBRATION, MACRO, measure, *whole, excluded="no label can be judged")
-        for label, target, one in zip(self.test_set.labels, self.test_set.targets.T, found, strict=True):
+        for label, target, one in zip(self.test_set.labels, self._targets.T, found, strict=True):
             where = counted(self.test_set.patients[~np.isnan(target)])
             for measure in MEASURES:
                 if isinstance(one, Calibration):
@@ -157,14 +160,15 @@ class GroupMeasurer:
 
     def _of_label(self, place: int, scores: Floats) -> Calibration | str:
         """A label's calibration, or why it has none."""
-        target = self.test_set.targets[:, place]
+        target = self._targets[:, place]
         known = ~np.isnan(target)
-        reason = self._too_few(target)
+        untaught = self.test_set.untrained.get(self.test_set.labels[place])
+        reason = f"{untaught} to train on" if untaught else self._too_few(target)
         if reason:
             return reason
-        weights = self._resamples[:, known].astype(np.float64)
+        resamples = Resamples(self._of_patients, self._patient[known])
         try:
-            return calibration(target[known], scores[known, place], weights, self.settings.bins)
+            return calibration(target[known], scores[known, place], resamples, self.settings.bins)
         except ValueError as error:
             return str(error)
 

@@ -1,38 +1,12 @@
-"""What an embedding knows of the patient and the picture: linear probes fitted on training images."""
-
-import warnings
-from typing import Final
+"""How old embeddings say that patients are, and how far that is right."""
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mmsn.console import logger
 from mmsn.statistics.ranking import Floats
-
-_ITERATIONS: Final = 1000
-
-
-def probe_scores(train: NDArray[np.float32], targets: Floats, test: NDArray[np.float32], name: str) -> Floats:
-    """Log odds of the attribute in test images [Q], by logistic regression on standardised embeddings.
-
-    Args:
-        train: [N, D].
-        targets: [N] of 1, 0, NaN (left out), both classes present.
-        test: [Q, D].
-        name: of the attribute, for the log.
-    """
-    known = ~np.isnan(targets)
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_ITERATIONS))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
-        model.fit(train[known], targets[known])
-    if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
-        logger.warning("probe for %s: still improving after %d iterations", name, _ITERATIONS)
-    return np.asarray(model.decision_function(test), dtype=np.float64)
 
 
 def predicted_ages(train: NDArray[np.float32], ages: Floats, test: NDArray[np.float32]) -> Floats:

@@ -19,7 +19,7 @@ from mmsn.statistics.kernel import compiled
 from mmsn.statistics.ranking import Counts, Floats, Integers, checked, rank
 
 _DRAWN_AT_ONCE = 16  # resamples turned from rows into columns together, small enough for the cache
-_RESAMPLES_A_PASS = 1024  # the kernel's six accumulators then take 36 KB
+RESAMPLES_A_PASS = 1024  # the kernel's six accumulators then take 36 KB
 _LARGEST_TOTAL = 2**31 - 1  # the kernel adds counts in 32 bits
 
 
@@ -114,12 +114,12 @@ def bootstrap(
 
     def fill(column: int) -> None:
         ranking = rank(target[:, column], score[:, column])
-        for start in range(0, resamples, _RESAMPLES_A_PASS):
-            stop = min(start + _RESAMPLES_A_PASS, resamples)
+        for start in range(0, resamples, RESAMPLES_A_PASS):
+            stop = min(start + RESAMPLES_A_PASS, resamples)
             arguments = ranking.order, ranking.positive, ranking.last, start, stop
             kernel(by_image, *arguments, auroc[column], auprc[column])
 
-    with ThreadPoolExecutor(threads or _processors()) as pool:
+    with ThreadPoolExecutor(threads or processors()) as pool:
         list(pool.map(fill, range(columns)))
     return Replicates(auroc.T, auprc.T)
 
@@ -142,7 +142,7 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     return float(low), float(high)
 
 
-def _processors() -> int:
+def processors() -> int:
     """Processors this process may use; a batch system grants fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
-from scipy.stats import norm, rankdata
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
 
 from mmsn.statistics.ranking import Flags, Floats, Integers, checked, why_not
 
@@ -64,7 +65,7 @@ def delong_test(
     reason = why_not(int(positive.sum()), int((~positive).sum()))
     if reason:
         return _undecided(float("nan"), float("nan"), reason)
-    return _compare(positive, one[known], other[known], np.unique(clusters[known], return_inverse=True)[1], level)
+    return _compare(positive, one[known], other[known], _codes(clusters[known]), level)
 
 
 def delong_per_label(
@@ -82,8 +83,9 @@ def delong_per_label(
     """
     target, one = checked(targets, first, labels)
     _, other = checked(targets, second, labels)
+    clusters = None if patients is None else _codes(np.asarray(patients))
     rows = [
-        {"label": label, **asdict(delong_test(target[:, k], one[:, k], other[:, k], patients, level))}
+        {"label": label, **asdict(delong_test(target[:, k], one[:, k], other[:, k], clusters, level))}
         for k, label in enumerate(labels)
     ]
     return pd.DataFrame(rows, columns=["label", *_COLUMNS, "excluded"])
@@ -94,7 +96,7 @@ def _compare(positive: Flags, first: Floats, second: Floats, patient: Integers, 
     auroc_first, auroc_second = float(of_first[positive].mean()), float(of_second[positive].mean())
     components = of_first - of_second
     difference = float(components[positive].mean())
-    if min(np.unique(patient[positive]).size, np.unique(patient[~positive]).size) < 2:
+    if min(_distinct(patient[positive]), _distinct(patient[~positive])) < 2:
         return _undecided(auroc_first, auroc_second, "fewer than two patients with a positive or a negative image")
     error = float(np.sqrt(max(_variance(positive, components, patient), 0.0)))
     if error == 0:
@@ -109,14 +111,39 @@ def _compare(positive: Flags, first: Floats, second: Floats, patient: Integers, 
 def _components(positive: Flags, scores: Floats) -> Floats:
     """Share of the other class that each image is on the right side of, ties one half: [N].
 
-    The rank among all images less the rank within the class counts the other class's images below: no pair is
-    looked at (Sun & Xu 2014, IEEE Signal Processing Letters 21:1389).
+    Images of the other class below, and half of those at the same score, are counted along one sort: no pair is
+    looked at (as with the midranks of Sun & Xu 2014, IEEE Signal Processing Letters 21:1389, which take three).
     """
-    below = rankdata(scores)
-    below[positive] -= rankdata(scores[positive])
-    below[~positive] -= rankdata(scores[~positive])
-    right: Floats = np.where(positive, below / (~positive).sum(), 1 - below / positive.sum())
+    order = np.argsort(scores)
+    ranked, is_positive = scores[order], positive[order]
+    first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+    group = np.repeat(np.arange(first.size), np.diff(np.r_[first, ranked.size]))
+    positives, negatives = np.add.reduceat(is_positive, first, dtype=np.int64), np.diff(np.r_[first, ranked.size])
+    negatives = negatives - positives
+    below = np.where(is_positive, _midpoints(negatives)[group], _midpoints(positives)[group])
+    share = np.where(is_positive, below / negatives.sum(), 1 - below / positives.sum())
+    right: Floats = np.empty_like(share)
+    right[order] = share
     return right
+
+
+def _midpoints(counts: Integers) -> Floats:
+    """How many lie in earlier groups, and half of the own group's."""
+    middle: Floats = np.cumsum(counts) - counts / 2
+    return middle
+
+
+def _codes(clusters: NDArray[Any]) -> Integers:
+    """The clusters as 0, 1, ... in sorted order; those that already are small numbers without a sort."""
+    if clusters.dtype.kind != "i" or not clusters.size or not 0 <= clusters.min() <= clusters.max() < 4 * clusters.size:
+        codes: Integers = np.unique(clusters, return_inverse=True)[1]
+        return codes
+    places: Integers = np.cumsum(np.bincount(clusters) > 0) - 1
+    return places[clusters]
+
+
+def _distinct(codes: Integers) -> int:
+    return int(np.count_nonzero(np.bincount(codes)))
 
 
 def _variance(positive: Flags, components: Floats, patient: Integers) -> float:
@@ -128,7 +155,7 @@ def _variance(positive: Flags, components: Floats, patient: Integers) -> float:
     centred = components - components[positive].mean()
     patients = int(patient.max()) + 1
     positives, negatives = int(positive.sum()), int((~positive).sum())
-    with_positive, with_negative = np.unique(patient[positive]).size, np.unique(patient[~positive]).size
+    with_positive, with_negative = _distinct(patient[positive]), _distinct(patient[~positive])
     of_positive = np.bincount(patient, centred * positive, patients)
     of_negative = np.bincount(patient, centred * ~positive, patients)
     s10 = with_positive / (with_positive - 1) / positives * (of_positive**2).sum()

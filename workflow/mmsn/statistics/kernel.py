@@ -76,14 +76,19 @@ def compiled() -> Kernel:
     Threads come from the caller: numba's own (`parallel=True`) do not survive a fork with OpenMP, and crash
     when two threads call in without it.
     """
+    return cast(Kernel, compile_loop(resampled_metrics, _SIGNATURE))
+
+
+def compile_loop(loop: Callable[..., None], signature: str) -> Callable[..., None]:
+    """A loop over arrays as machine code."""
     try:
-        return _compile(keep=True)
+        return _compile(loop, signature, keep=True)
     except (RuntimeError, OSError):  # no directory that numba may write its cache to
-        return _compile(keep=False)
+        return _compile(loop, signature, keep=False)
 
 
-def _compile(keep: bool) -> Kernel:
+def _compile(loop: Callable[..., None], signature: str, keep: bool) -> Callable[..., None]:
     from numba import njit
 
-    to_machine_code = njit(_SIGNATURE, nogil=True, error_model="numpy", cache=keep)
-    return cast(Kernel, to_machine_code(resampled_metrics))
+    to_machine_code = njit(signature, nogil=True, error_model="numpy", cache=keep)
+    return cast(Callable[..., None], to_machine_code(loop))

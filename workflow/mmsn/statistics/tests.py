@@ -11,6 +11,8 @@ from mmsn.statistics.bootstrap import percentile_interval
 from mmsn.statistics.ranking import Floats
 
 FEWEST_SEEDS: Final = 3
+_ROUNDING: Final = 1e-12
+"""Values that differ by less are equal: means of the same numbers in another order."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ def student_t_test(a: ArrayLike, b: ArrayLike) -> float:
     first, second = _finite(a), _finite(b)
     if min(first.size, second.size) < 2:
         raise ValueError(f"a t-test needs two replicates of each model, got {first.size} and {second.size}")
-    if np.ptp(first) == 0 and np.ptp(second) == 0:
-        return 1.0 if first[0] == second[0] else float("nan")
+    if max(np.ptp(first), np.ptp(second)) < _ROUNDING:
+        return 1.0 if abs(first[0] - second[0]) < _ROUNDING else float("nan")
     return float(stats.ttest_ind(first, second).pvalue)
 
 
@@ -92,8 +94,8 @@ def paired_t_test(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference
     if not np.isfinite(differences).all():
         raise ValueError(f"{(~np.isfinite(differences)).sum()} of {differences.size} seeds have no finite value")
     mean = float(differences.mean())
-    if np.ptp(differences) == 0:
-        return Difference(mean, mean, mean, 1.0 if mean == 0 else float("nan"))
+    if np.ptp(differences) < _ROUNDING:
+        return Difference(mean, mean, mean, 1.0 if abs(mean) < _ROUNDING else float("nan"))
     result = stats.ttest_rel(first, second)
     interval = result.confidence_interval(level)
     return Difference(mean, float(interval.low), float(interval.high), float(result.pvalue))

@@ -89,5 +89,5 @@ def _remedy(settings: TrainingSettings) -> str:
     if isinstance(settings, PretrainSettings):
         return "lower pretrain.learning_rate, or raise pretrain.mean_entropy_weight or pretrain.ema_momentum"
     if isinstance(settings, DinoSettings):
-        return "lower dino.learning_rate or dino.teacher_temperature, or raise dino.ema_momentum"
+        return "set dino.centering: sinkhorn, or lower dino.learning_rate or dino.teacher_temperature"
     return "lower the section's learning_rate, or train for longer"

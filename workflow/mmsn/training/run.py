@@ -17,7 +17,7 @@ from mmsn.console import logger, only_errors
 from mmsn.devices import describe, pick_device
 from mmsn.encoder_file import save_encoder
 from mmsn.files import write_table, write_text
-from mmsn.images.store import PixelStore
+from mmsn.images.staging import open_store
 from mmsn.lineage import Split
 from mmsn.memory import keep_freed_memory
 from mmsn.methods import Method, method_from_id
@@ -124,7 +124,7 @@ def run_pretraining(
 
 
 def _load(files: PretrainFiles, run: PretrainRun, where: torch.device) -> PretrainData:
-    store = PixelStore(files.store)
+    store = open_store(files.store)
     if where.type == "cuda":
         store.load(where)  # batches are then cut on the GPU, without a copy a step
     rows = run.settings.rows

@@ -167,8 +167,14 @@ class DinoSettings(FollowingSettings):
     """Softmax temperature of the teacher in the first epoch."""
     teacher_warmup_epochs: FromZero
     """Epochs over which the teacher's temperature moves linearly from start to end."""
+    centering: Literal["mean", "sinkhorn"]
+    """What keeps the teacher from saying the same of every image. `mean`: its moving mean output is subtracted (DINO,
+    Caron et al. 2021). `sinkhorn`: Sinkhorn-Knopp gives all outputs equal shares of the batch's global views (DINOv2,
+    Oquab et al. 2023); more outputs than views then flatten every target."""
     centre_momentum: Share
-    """Momentum of the teacher's centre."""
+    """Momentum of the teacher's centre, under `centering: mean`."""
+    sinkhorn_iterations: Count
+    """Rounds of normalisation under `centering: sinkhorn`; DINOv2 has 3."""
     frozen_last_layer_epochs: FromZero
     """Epochs in which the head's last layer gets no gradient."""
     kept: Literal["teacher", "student"]

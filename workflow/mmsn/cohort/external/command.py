@@ -1,4 +1,4 @@
-"""`mmsn external`: from the tables of NIH-14 and CheXpert to images.parquet."""
+"""`mmsn external`: from the tables of NIH-14, CheXpert and any other data set to images.parquet."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from mmsn import console, files
-from mmsn.cohort.external.settings import ChexpertSettings, NihSettings
+from mmsn.cohort.external.settings import ChexpertSettings, NihSettings, TableSettings
 from mmsn.cohort.external.sources import find_chexpert, find_nih
 from mmsn.config_errors import explain
 from mmsn.errors import UserError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mmsn.cohort.build import Cohort
 
 S = TypeVar("S", bound=Section)
-app = typer.Typer(help="Turn the tables of NIH-14 and CheXpert into one row an image.", no_args_is_help=True)
+app = typer.Typer(help="Turn the tables of other data sets than MIMIC-CXR into one row an image.", no_args_is_help=True)
 
 Settings = Annotated[str, typer.Option(help="Settings of the data set as JSON.")]
 OutputImages = Annotated[Path, typer.Option(help="images.parquet to write.")]
@@ -76,6 +76,32 @@ def chexpert(
 
     outputs = (output_images, output_exclusions, output_flow)
     raise typer.Exit(console.run(lambda: _make("chexpert", chexpert, build, not_in or [], outputs), log))
+
+
+@app.command("table")
+def any_table(
+    name: Annotated[str, typer.Option(help="Name of the data set.")],
+    table: Annotated[Path, typer.Option(help="CSV or Parquet: path, patient, split and label columns.")],
+    settings: Settings,
+    output_images: OutputImages,
+    output_exclusions: OutputExclusions,
+    output_flow: OutputFlow,
+    not_in: NotIn = None,
+    threads: Threads = 1,
+    log: Log = None,
+) -> None:
+    """Read the table of any further data set by its label map; every row stays."""
+    outputs = (output_images, output_exclusions, output_flow)
+
+    def work() -> None:
+        from mmsn.cohort.external.table import build, left_out
+
+        chosen = _settings(settings, TableSettings)
+        _make(name, chosen.root, lambda: build(name, table, chosen, threads), not_in or [], outputs)
+        if missing := left_out(chosen):
+            console.logger.info("not labelled, so left out of every mean: %s", ", ".join(missing))
+
+    raise typer.Exit(console.run(work, log))
 
 
 def _make(

@@ -7,13 +7,14 @@ from typing import TextIO
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mmsn.cohort.database import rows
 from mmsn.cohort.reading import FIRST_ROW
 from mmsn.cohort.tables import InputTable
 from mmsn.errors import UserError
 
-_WHAT_A_READER_RAISES = (OSError, EOFError, UnicodeDecodeError, csv.Error)
+_WHAT_A_READER_RAISES = (OSError, EOFError, UnicodeDecodeError, csv.Error, pa.ArrowException)
 
 
 def header(path: Path) -> list[str]:
@@ -23,10 +24,9 @@ def header(path: Path) -> list[str]:
         UserError: The file cannot be read, is empty, or has a column twice.
     """
     try:
-        with _opened(path) as lines:
-            names = next(csv.reader(lines), [])
+        names = _column_names(path)
     except _WHAT_A_READER_RAISES as error:
-        raise UserError(f"{path} cannot be read as CSV: {error}; fetch it again") from error
+        raise UserError(f"{path} cannot be read as a table: {error}; fetch it again") from error
     if not names:
         raise UserError(f"{path} is empty; fetch it again")
     repeated = [name for name in names if name and names.count(name) > 1]
@@ -36,7 +36,7 @@ def header(path: Path) -> list[str]:
 
 
 def read_csv(connection: duckdb.DuckDBPyConnection, name: str, table: InputTable, path: Path) -> None:
-    """Make the table `name` of a CSV file: the columns of `table` as values, rows in the file's order.
+    """Make the table `name` of a CSV or Parquet file: the columns of `table` as values, rows in the file's order.
 
     Also leaves a view `raw_<name>` of the file with every column as text.
 
@@ -88,7 +88,23 @@ def cell(connection: duckdb.DuckDBPyConnection, name: str, column: str, row: int
     """Where a cell of `raw_<name>` is and what it says; `row` counts from 0. Reads the file again."""
     ((value,),) = rows(connection, f"SELECT {_name(column)} FROM raw_{name} LIMIT 1 OFFSET {row}")
     shown = "blank" if value is None else f"'{value}'"
-    return f"{path}: row {row + FIRST_ROW}, column {column}: {shown}"
+    return f"{path}: row {row + _first_row(path)}, column {column}: {shown}"
+
+
+def _column_names(path: Path) -> list[str]:
+    if _is_parquet(path):
+        return list(pq.read_schema(path).names)
+    with _opened(path) as lines:
+        return next(csv.reader(lines), [])
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix == ".parquet"
+
+
+def _first_row(path: Path) -> int:
+    """Number of the first data row: a CSV file's header is row 1, a Parquet table has none."""
+    return 1 if _is_parquet(path) else FIRST_ROW
 
 
 def _opened(path: Path) -> TextIO:
@@ -99,6 +115,9 @@ def _opened(path: Path) -> TextIO:
 
 def _raw_view(name: str, columns: list[str], path: Path) -> str:
     """A view of the file with every column as text; DuckDB's own guessing of types and dialect stays off."""
+    if _is_parquet(path):
+        cells = ", ".join(f"CAST({_name(column)} AS VARCHAR) AS {_name(column)}" for column in columns)
+        return f"CREATE VIEW raw_{name} AS SELECT {cells} FROM read_parquet({_text(str(path))})"
     typed = ", ".join(f"{_text(column)}: 'VARCHAR'" for column in columns)
     return (
         f"CREATE VIEW raw_{name} AS FROM read_csv({_text(str(path))}, auto_detect = false, header = true, "
@@ -135,7 +154,7 @@ def _report_repeat(connection: duckdb.DuckDBPyConnection, name: str, table: Inpu
     )
     for first, again in rows(connection, repeated):
         where = cell(connection, name, key.header, again, path)
-        raise UserError(f"{where} already stands in row {first + FIRST_ROW}; remove one of the two rows")
+        raise UserError(f"{where} already stands in row {first + _first_row(path)}; remove one of the two rows")
 
 
 def _name(column: str) -> str:

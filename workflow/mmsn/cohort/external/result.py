@@ -1,6 +1,7 @@
-"""What both external sets end with: the same three results as MIMIC's cohort, from the table `images` of a database."""
+"""What external sets end with: the same three results as MIMIC's cohort, from the table `images` of a database."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import duckdb
@@ -13,7 +14,7 @@ from mmsn.cohort.leaks import check_leaks
 from mmsn.cohort.schema import EXCLUSIONS, IDENTITY
 from mmsn.cohort.splits import SPLITS
 from mmsn.labels import LABEL_SETS
-from mmsn.lineage import Split
+from mmsn.lineage import LABEL_NAMES, Split
 from mmsn.settings import Section
 
 VARIABLES: Final = pa.schema(
@@ -29,9 +30,9 @@ VARIABLES: Final = pa.schema(
 """The EHR variables in MIMIC's raw words; the last three are null throughout, neither set records them."""
 
 
-def images_schema(data_set: str) -> pa.Schema:
-    """Schema of an external set's images.parquet: identity, variables, and the set's own labels."""
-    labels = [pa.field(name, pa.float32()) for name in LABEL_SETS[data_set].names]
+def images_schema(names: Sequence[str]) -> pa.Schema:
+    """Schema of an external set's images.parquet: identity, variables, and the labels of those names."""
+    labels = [pa.field(name, pa.float32()) for name in names]
     return pa.schema([*IDENTITY, *VARIABLES, *labels])
 
 
@@ -41,26 +42,30 @@ def finish(
     settings: Section,
     steps: list[dict[str, Any]],
     published: Mapping[str, int],
+    labels: Sequence[str] = (),
 ) -> Cohort:
     """Make the results and check them.
 
     Args:
         connection: Holds the table `images`: the columns of `images_schema`, and `reason`, which is null where an
             image stays.
-        data_set: Name in `LABEL_SETS`.
+        data_set: Its name.
         settings: Go into flow.json.
         steps: Lines of flow.json that precede the sizes of the splits.
         published: Split -> its published size.
+        labels: Names of the labels in order; those of `LABEL_SETS` where none are given.
 
     Raises:
         UserError: An image stands in the tables twice, or a patient is in two splits.
     """
     connection.execute("CREATE VIEW placed AS SELECT rowid AS image, subject_id, split, reason FROM images")
-    schema = images_schema(data_set)
+    names = tuple(labels) or LABEL_SETS[data_set].names
+    schema = images_schema(names)
     columns = ", ".join(f'"{name}"' for name in schema.names)
     stay = connection.sql(f"SELECT {columns} FROM images WHERE reason IS NULL ORDER BY subject_id, study_id, dicom_id")
     ((digest,),) = table(connection, "split_hash").to_pydict().values()
-    images = stay.to_arrow_table().cast(schema).replace_schema_metadata(Split(data_set, digest).metadata)
+    said = Split(data_set, digest).metadata | ({LABEL_NAMES: json.dumps(names)} if labels else {})
+    images = stay.to_arrow_table().cast(schema).replace_schema_metadata(said)
     check_leaks({data_set: images})
     sizes = dict(rows(connection, "SELECT split, count(*) FROM placed WHERE reason IS NULL GROUP BY split"))
     kept = {split: step(f"kept: {split}", sizes.get(split, 0), published.get(split)) for split in SPLITS}
@@ -79,14 +84,13 @@ def finish(
         "parts_at": next((line["step"] for line in steps if line["difference"]), None),
         "steps": steps,
         "diagram": diagram,
-        "positives": _positives(connection, data_set),
+        "positives": _positives(connection, names),
     }
     return Cohort(images, table(connection, "exclusions").cast(EXCLUSIONS), flow)
 
 
-def _positives(connection: duckdb.DuckDBPyConnection, data_set: str) -> dict[str, dict[str, int]]:
+def _positives(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict[str, dict[str, int]]:
     """Label -> split -> images that have it."""
-    names = LABEL_SETS[data_set].names
     counts = ", ".join(f'count(*) FILTER ("{name}" = 1)' for name in names)
     by_split = rows(connection, f"SELECT split, {counts} FROM images WHERE reason IS NULL GROUP BY split")
     found = {split: dict(zip(names, numbers, strict=True)) for split, *numbers in by_split}

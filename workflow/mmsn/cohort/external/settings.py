@@ -1,5 +1,6 @@
 """What the tables of the external data sets depend on."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -30,3 +31,18 @@ class ChexpertSettings(Section):
     neither."""
     uncertain: Literal["zero", "one", "ignore"] = "zero"
     """What a label of -1 becomes; blank is always 0. Only train.csv has either."""
+
+
+class TableSettings(Section):
+    """How a table of any other data set becomes images with labels and a split (`external.<name>` of config.yaml)."""
+
+    root: Path
+    """Folder that the paths start from."""
+    labels: dict[str, str | None]
+    """Label column -> which of the 14 labels of MIMIC-CXR it is, null for none of them."""
+    head: Literal["mimic", "own"] = "mimic"
+    """`mimic`: the table gets MIMIC-CXR's 14 labels. `own`: its own columns."""
+    uncertain: Literal["zero", "one", "ignore"] = "zero"
+    """What a label of -1 becomes."""
+    blank: Literal["zero", "ignore"] = "zero"
+    """What a blank label becomes."""

@@ -22,7 +22,9 @@ class DinoStep(PretrainingStep):
             head_init_std=settings.head_init_std,
             same_head_init=settings.same_head_init,
             student_temperature=settings.student_temperature,
+            centering=settings.centering,
             centre_momentum=settings.centre_momentum,
+            sinkhorn_iterations=settings.sinkhorn_iterations,
         )
         self.network = Dino(encoder, fusion, options)
         self.settings = settings

@@ -1,0 +1,83 @@
+"""A store copied to the node's own disk: once, whole or not at all, and only where there is room."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from mmsn.files import write_table
+from mmsn.images import staging
+from mmsn.images.staging import STAGE_TO, open_store, staged
+from mmsn.images.store import PixelStore
+from tests.unit.evaluation_parts import make_cohort
+
+
+@pytest.fixture
+def store(tmp_path):
+    folder = tmp_path / "store"
+    folder.mkdir()
+    return make_cohort(folder)
+
+
+def _pixels(folder):
+    return PixelStore(folder).batch(range(60)).numpy()
+
+
+def test_the_copy_has_the_same_pixels_and_is_private(store, tmp_path):
+    copy = staged(store, tmp_path / "node")
+    assert copy.parent == tmp_path / "node"
+    np.testing.assert_array_equal(_pixels(copy), _pixels(store))
+    assert copy.stat().st_mode & 0o077 == 0
+
+
+def test_a_store_is_copied_once_however_many_jobs_start(store, tmp_path, monkeypatch):
+    copied = []
+    original = shutil.copyfile
+    monkeypatch.setattr(staging.shutil, "copyfile", lambda *paths: copied.append(paths[0].name) or original(*paths))
+    with ThreadPoolExecutor(4) as pool:
+        copies = set(pool.map(lambda _: staged(store, tmp_path / "node"), range(8)))
+    assert len(copies) == 1
+    assert sorted(copied) == ["index.parquet", "p10.npy"]
+
+
+def test_without_room_the_store_is_read_where_it_lies(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    assert staged(store, tmp_path / "node") == store
+    assert not [path for path in (tmp_path / "node").iterdir() if path.is_dir()]
+
+
+def test_half_a_copy_is_never_taken_for_a_whole_one(store, tmp_path, monkeypatch):
+    def fails(source, target):
+        target.write_bytes(b"half")
+        raise OSError("disk went away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(staging.shutil, "copyfile", fails)
+        with pytest.raises(OSError, match="went away"):
+            staged(store, tmp_path / "node")
+    np.testing.assert_array_equal(_pixels(staged(store, tmp_path / "node")), _pixels(store))
+
+
+def test_another_content_is_another_copy(store, tmp_path):
+    first = staged(store, tmp_path / "node")
+    other = tmp_path / "other"
+    other.mkdir()
+    make_cohort(other)
+    assert staged(other, tmp_path / "node") == first  # the same content
+    shutil.rmtree(other)
+    other.mkdir()
+    np.save(other / "p11.npy", np.zeros((2, 20, 20), np.uint8))
+    index = {"dicom_id": ["a", "b"], "subject_id": [1, 2], "shard": ["p11"] * 2, "row": [0, 1]}
+    write_table(other / "index.parquet", pa.table(index))
+    assert staged(other, tmp_path / "node") != first
+
+
+def test_jobs_are_told_by_an_environment_variable_that_may_hold_another(store, tmp_path, monkeypatch):
+    monkeypatch.delenv(STAGE_TO, raising=False)
+    assert open_store(store)._directory == store
+    monkeypatch.setenv("NODE_DISK", str(tmp_path / "node"))
+    monkeypatch.setenv(STAGE_TO, "$NODE_DISK")
+    assert open_store(store)._directory.parent == tmp_path / "node"

@@ -1,0 +1,1 @@
+"""Figures of the paper and further ones, drawn from stored results; nothing here trains anything."""

@@ -1,0 +1,44 @@
+"""What the study decides about figures before any of them is drawn."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from mmsn.figures.settings import FourOrNamed
+from mmsn.method_choice import choose_methods
+from mmsn.methods import Method
+from mmsn.training.settings import BackboneSettings
+
+_MOST: Final = 4
+"""Columns of the paper's figure."""
+
+
+def pictured_methods(
+    choice: FourOrNamed, among: tuple[Method, ...], baseline: str, feature_sets: Iterable[str]
+) -> tuple[Method, ...]:
+    """Methods whose embeddings are drawn, in the order of the figure's columns.
+
+    Args:
+        choice: `figures.tsne_methods`.
+        among: methods that have embeddings.
+        baseline: id of the reference.
+        feature_sets: that `*` stands for.
+
+    Raises:
+        ValueError: a name is none of `among`.
+    """
+    if choice != "auto":
+        return choose_methods(choice, among, feature_sets, "figures.tsne_methods")
+    with_ehr = [method for method in among if method.feature_set and not method.control]
+    reference = [method for method in among if method.id == baseline]
+    first = [method for method in with_ehr if method.kind == f"{baseline}+ehr"][:1]
+    plain = [method for method in among if method.feature_set is None and not method.has_fusion]
+    in_turn = dict.fromkeys([*reference, *first, *plain, *with_ehr, *among])
+    return tuple(in_turn)[:_MOST]
+
+
+def patch_side(backbone: BackboneSettings) -> int | None:
+    """Side of a patch in pixels, as far as the backbone's options or its name tell it."""
+    named = re.search(r"_patch(\d+)", backbone.architecture)
+    side = backbone.options.get("patch_size", named[1] if named else None)
+    return None if side is None else int(side)

@@ -1,0 +1,87 @@
+"""What became of each job: from Snakemake's two lists and the evidence on disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from mmsn.planning.evidence import Evidence, Log, checkpoint_standing, read_log
+from mmsn.planning.jobs import TARGET, Job
+from mmsn.planning.reasons import NO_REASON, Why, why
+
+State = Literal["done", "running", "failed", "stopped", "stale", "waiting"]
+STATES: Final[tuple[State, ...]] = ("done", "running", "failed", "stopped", "stale", "waiting")
+FRESH: Final = 300.0
+"""Seconds within which a job that works writes to its log: progress comes every 15 s, starting up takes a minute."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One job and what became of it."""
+
+    job: Job
+    state: State
+    note: str = ""
+    """Progress, the last error, or how sure the state is."""
+    why: Why = NO_REASON
+
+
+def judge(every: Sequence[Job], needed: Sequence[Job], evidence: Evidence) -> list[Standing]:
+    """The state of every job of the study that does work.
+
+    Args:
+        every: all jobs of the study.
+        needed: those that Snakemake would run now.
+        evidence: what files and processes say.
+    """
+    pending = {job.key: job for job in needed}
+    return [_judged(pending.get(job.key), job, evidence) for job in every if job.stage != TARGET]
+
+
+def _judged(pending: Job | None, job: Job, evidence: Evidence) -> Standing:
+    if job.log in evidence.logs:
+        return Standing(job, "running", _progress(read_log(job.log), "its process is alive"))
+    if pending is None:
+        return Standing(job, "done")
+    reason, log = why(pending), read_log(job.log)
+    if evidence.begun.intersection(job.outputs):
+        return _begun(job, log, reason, evidence)
+    complete = all(Path(path).exists() for path in job.outputs)
+    if log and log.error and not complete:
+        if log.error.startswith("stopped by a signal"):
+            return Standing(job, "stopped", _saved(job, "by a signal"), reason)
+        return Standing(job, "failed", log.error, reason)
+    if job.log in evidence.failed and not complete:
+        said = f"last line: {log.last}" if log and log.last else "it wrote no log"
+        return Standing(job, "failed", f"without a message of its own (killed? too little memory?); {said}", reason)
+    if saved := checkpoint_standing(job.options.get("checkpoint")):
+        return Standing(job, "stopped", f"{saved}; it goes on from there", reason)
+    return Standing(job, "stale" if complete else "waiting", "", reason)
+
+
+def _begun(job: Job, log: Log | None, reason: Why, evidence: Evidence) -> Standing:
+    """A job that Snakemake marked as begun, without a process of its own on this machine."""
+    if not evidence.locked:
+        return Standing(job, "stopped", _saved(job, "cut off: Snakemake is not at work here"), reason)
+    if log and log.age < FRESH:
+        return Standing(job, "running", _progress(log, f"probably: its log was written {log.age:.0f} s ago"), reason)
+    silent = f"its log is silent for {log.age / 60:.0f} min" if log else "it has no log yet"
+    if evidence.alive is not False:
+        return Standing(job, "running", f"not sure: Snakemake began it, {silent}: queued, hung, or on another node")
+    return Standing(
+        job,
+        "stopped",
+        _saved(
+            job, f"not sure: {silent}, and no Snakemake is on this machine; if none is elsewhere: snakemake --unlock"
+        ),
+        reason,
+    )
+
+
+def _progress(log: Log | None, sureness: str) -> str:
+    return f"{log.last} ({sureness})" if log and log.last else f"nothing in its log yet ({sureness})"
+
+
+def _saved(job: Job, how: str) -> str:
+    saved = checkpoint_standing(job.options.get("checkpoint"))
+    return f"{how}; {saved}; it goes on from there" if saved else f"{how}; it starts again"

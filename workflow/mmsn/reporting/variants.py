@@ -1,0 +1,127 @@
+"""One encoder judged in several ways: each way beside another one of the same encoder, or beside the record alone."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from pydantic import Field
+
+from mmsn.errors import UserError
+from mmsn.reporting.comparisons import holm_within
+from mmsn.reporting.predictions import Predictions, check_same_test_set
+from mmsn.reporting.runs import RunDescription
+from mmsn.reporting.schemas import METRICS, Facts, Metric
+from mmsn.reporting.scoring import Scored, Scorer, mean_over_seeds
+from mmsn.reporting.settings import StatisticsSettings
+from mmsn.statistics.bootstrap import percentile_interval
+from mmsn.statistics.tests import paired_difference
+
+
+class VariantRun(RunDescription):
+    """One seed of one way to judge an encoder."""
+
+    variant: str
+    """The way, as the table names it, for example `class token + EHR sex`."""
+    key: str
+    """The same for every seed of the method and way, for example `msn/class+ehr.sex`."""
+    reading: str | None = None
+    """Which rows of its predictions are its own, where they have those of several readings."""
+    against: dict[str, str] = Field(default_factory=dict)
+    """What it is compared with, as the table names it -> that one's `key`."""
+
+
+def measure_variants(
+    judged: Iterable[tuple[VariantRun, Predictions]], settings: StatisticsSettings, threads: int | None = None
+) -> tuple[pd.DataFrame, Facts]:
+    """Score every variant and compare it with what it is to be compared with, in the same resamples of patients.
+
+    A variant with several seeds is the mean of their values, and so is what it is compared with. Holm's correction
+    runs over the comparisons with the same kind of reference.
+
+    Args:
+        judged: every run with its predictions; consumed once.
+        settings: resamples, level, seed.
+        threads: as many as this process may use when left out.
+
+    Returns:
+        One row a variant, metric and reference (one with an empty `against` where there is none): key, method,
+        method_name, variant, feature_set, backbone, seeds, metric, value, lo, hi, lo_patient, hi_patient, against,
+        reference, difference, difference_lo, difference_hi, p_paired, p_holm, comparisons. And facts of the test set.
+
+    Raises:
+        UserError: runs judged on different images, or a reference that is not among them.
+    """
+    runs, scored, facts = _scored(judged, settings, threads)
+    means = {key: mean_over_seeds(ones) if len(ones) > 1 else ones[0] for key, ones in scored.items()}
+    rows = [row for run in runs.values() for metric in METRICS for row in _rows(run, metric, means, settings.level)]
+    table = pd.DataFrame(rows)
+    compared = table["against"] != ""
+    groups = zip(table.loc[compared, "against"], table.loc[compared, "metric"], strict=True)
+    adjusted, sizes = holm_within(groups, table.loc[compared, "p_paired"].tolist())
+    table.loc[compared, "p_holm"], table.loc[compared, "comparisons"] = adjusted, sizes
+    return table, facts
+
+
+def _scored(
+    judged: Iterable[tuple[VariantRun, Predictions]], settings: StatisticsSettings, threads: int | None
+) -> tuple[dict[str, VariantRun], dict[str, list[Scored]], Facts]:
+    """The first run of each key, every key's seeds, and the facts."""
+    first: tuple[str, Predictions, Scorer] | None = None
+    runs: dict[str, VariantRun] = {}
+    scored: dict[str, list[Scored]] = {}
+    for run, predictions in judged:
+        if first is None:
+            first = run.id, predictions, Scorer(predictions, settings, threads)
+        check_same_test_set(first[1], predictions, (first[0], run.id))
+        runs.setdefault(run.key, run)
+        scored.setdefault(run.key, []).append(first[2].score(run, predictions.scores))
+    if first is None:
+        raise UserError("none of the runs has predictions; evaluate at least one of them first")
+    return runs, scored, _facts(first[1], next(iter(scored.values()))[0], settings)
+
+
+def _facts(test_set: Predictions, scored: Scored, settings: StatisticsSettings) -> Facts:
+    excluded = scored.labels[scored.labels["excluded"] != ""]
+    return Facts(
+        images=len(test_set.images),
+        patients=len(set(test_set.patients.tolist())),
+        labels=len(test_set.labels),
+        excluded=dict(zip(excluded["label"], excluded["excluded"], strict=True)),
+        resamples=settings.resamples,
+        level=settings.level,
+        seed=settings.seed,
+        baseline=settings.baseline,
+        split=test_set.split.short,
+    )
+
+
+def _rows(run: VariantRun, metric: Metric, means: Mapping[str, Scored], level: float) -> Sequence[dict[str, Any]]:
+    own = means[run.key]
+    lo, hi = percentile_interval(own.of_images[metric], level)
+    lo_patient, hi_patient = percentile_interval(own.of_patients[metric], level)
+    names = run.model_dump(include={"key", "method", "method_name", "variant", "feature_set", "backbone"})
+    row = {
+        **names,
+        "seeds": len(own.seeds),
+        "metric": metric,
+        "value": own.value[metric],
+        "lo": lo,
+        "hi": hi,
+        "lo_patient": lo_patient,
+        "hi_patient": hi_patient,
+    }
+    if not run.against:
+        return [{**row, "against": "", "reference": ""}]
+    return [{**row, **_compared(run, metric, means, name, key, level)} for name, key in run.against.items()]
+
+
+def _compared(
+    run: VariantRun, metric: Metric, means: Mapping[str, Scored], name: str, key: str, level: float
+) -> dict[str, Any]:
+    if key not in means:
+        raise UserError(f"--runs: {run.key} is compared with {key}, which is not among the runs; add it")
+    own, other = means[run.key], means[key]
+    observed = own.value[metric] - other.value[metric]
+    paired = paired_difference(own.of_patients[metric], other.of_patients[metric], observed, level)
+    numbers = {"difference": observed, "difference_lo": paired.lo, "difference_hi": paired.hi, "p_paired": paired.p}
+    return {"against": name, "reference": key, **numbers}

@@ -1,0 +1,97 @@
+"""`mmsn report variants`: one encoder judged in several ways -> the tables that set them side by side."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from pydantic import ValidationError
+
+from mmsn import console
+from mmsn.config_errors import explain
+from mmsn.errors import UserError
+from mmsn.files import read_table, write_text
+from mmsn.reporting.settings import StatisticsSettings
+
+if TYPE_CHECKING:
+    from mmsn.reporting.predictions import Predictions
+    from mmsn.reporting.variants import VariantRun
+
+_ABOUT: Final = {
+    "readings": (
+        "what the head reads of the frozen encoder",
+        [
+            "Linear heads by the same protocol, beside the published one on the class token, never instead.",
+            "Class + mean: the class token beside the mean of the patches' tokens. Attentive: a query, trained with "
+            "the head, that gathers from all tokens. Bank: the published heads, trained on cached augmentations.",
+        ],
+    ),
+    "ehr_linear": (
+        "the EHR at evaluation, linear heads",
+        [
+            "The encoded EHR vector stands beside the class token of the frozen encoder; EHR alone is a logistic "
+            "regression without any image, the floor.",
+        ],
+    ),
+    "ehr_finetune": (
+        "the EHR at evaluation, fine-tuned",
+        [
+            "The encoded EHR vector stands beside the class token while encoder and head are trained; EHR alone is a "
+            "logistic regression without any image, the floor.",
+        ],
+    ),
+}
+
+
+def variants(
+    runs: Annotated[str, typer.Option(help="JSON list of run descriptions with variant, key and against.")],
+    about: Annotated[str, typer.Option(help=f"What is compared: {', '.join(_ABOUT)}.")],
+    dataset: Annotated[str, typer.Option(help="mimic-cxr or another.")],
+    output_csv: Annotated[Path, typer.Option(help="All numbers, unrounded.")],
+    output_markdown: Annotated[Path, typer.Option(help="Markdown table.")],
+    output_latex: Annotated[Path, typer.Option(help="LaTeX tables (need booktabs).")],
+    output_html: Annotated[Path, typer.Option(help="Page that needs no other file.")],
+    settings: Annotated[str, typer.Option(help="JSON: resamples, level, seed, baseline.")] = "{}",
+    data_note: Annotated[str, typer.Option(help="Why the data are not comparable with the published values.")] = "",
+    threads: Annotated[int | None, typer.Option(min=1, help="All that this process may use.")] = None,
+    log: Annotated[Path | None, typer.Option(help="Log file.")] = None,
+) -> None:
+    """Compare several ways to judge the same encoders, with patient-level intervals."""
+
+    def work() -> None:
+        from mmsn.reporting.captions import dataset_name
+        from mmsn.reporting.layout import to_html, to_latex, to_markdown
+        from mmsn.reporting.runs import parse_runs
+        from mmsn.reporting.variants import VariantRun, measure_variants
+        from mmsn.reporting.variants_table import variants_tables
+
+        if about not in _ABOUT:
+            raise UserError(f"--about: {about!r} is none of {', '.join(_ABOUT)}")
+        described = parse_runs(runs, VariantRun)
+        rows, facts = measure_variants(_judged(described), _settings(settings), threads)
+        what, sentences = _ABOUT[about]
+        title = f"{described[0].backbone_name} on {dataset_name(dataset)}: {what}"
+        tables = variants_tables(rows, facts, title, sentences, data_note)
+        write_text(output_csv, rows.to_csv(index=False))
+        write_text(output_markdown, to_markdown(tables))
+        write_text(output_latex, "\n".join(map(to_latex, tables)))
+        write_text(output_html, to_html(tables))
+
+    raise typer.Exit(console.run(work, log))
+
+
+def _judged(runs: list["VariantRun"]) -> Iterator[tuple["VariantRun", "Predictions"]]:
+    from mmsn.reporting.predictions import from_table
+
+    for run in console.progress(runs, "runs scored"):
+        if not run.predictions.exists():
+            raise UserError(f"{run.predictions} does not exist; evaluate that run first")
+        own = {"reading": run.reading} if run.reading else None
+        yield run, from_table(read_table(run.predictions, where=own), str(run.predictions))
+
+
+def _settings(text: str) -> StatisticsSettings:
+    try:
+        return StatisticsSettings.model_validate_json(text)
+    except ValidationError as error:
+        raise UserError(f"--settings: {explain(error, StatisticsSettings)}") from None
