@@ -39,7 +39,7 @@ def pictures(stem, caption, category, what, data=DATASET):
     return {
         "svg": report(
             f"{R}/figures/{stem}.svg",
-            caption=f"../workflow/report/{caption}.rst",
+            caption=caption,
             category=category,
             labels={"data": data, "what": what},
         ),
@@ -76,7 +76,12 @@ rule ehr_distributions:
     input:
         images=rules.cohort.output.images,
     output:
-        **pictures(f"ehr_distributions_{DATASET}", "ehr_distributions", "2 Cohort", "EHR variables"),
+        **pictures(
+            f"ehr_distributions_{DATASET}",
+            caption="../workflow/report/ehr_distributions.rst",
+            category="2 Cohort",
+            what="EHR variables",
+        ),
     log:
         f"{LOGS}/figures/ehr_distributions_{DATASET}.log",
     benchmark:
@@ -99,7 +104,12 @@ rule masking:
     input:
         index=rules.image_index.output.index if STUDY.figures.patient_images else [],
     output:
-        **pictures("masking_{backbone}", "masking", "3 Pretraining", "views and masks, {backbone}"),
+        **pictures(
+            "masking_{backbone}",
+            caption="../workflow/report/masking.rst",
+            category="3 Pretraining",
+            what="views and masks, {backbone}",
+        ),
     log:
         f"{LOGS}/figures/masking_{{backbone}}.log",
     benchmark:
@@ -162,7 +172,12 @@ rule tsne_maps:
         points=lambda wildcards: [f"{TSNE}/{run.path}/points.parquet" for run in tsne_runs(wildcards)],
         quality=lambda wildcards: [f"{TSNE}/{run.path}/quality.parquet" for run in tsne_runs(wildcards)],
     output:
-        **pictures(f"tsne_{DATASET}_{{backbone}}", "tsne", "4 Representation", "t-SNE maps, {backbone}"),
+        **pictures(
+            f"tsne_{DATASET}_{{backbone}}",
+            caption="../workflow/report/tsne.rst",
+            category="4 Representation",
+            what="t-SNE maps, {backbone}",
+        ),
     log:
         f"{LOGS}/figures/tsne_{DATASET}_{{backbone}}.log",
     benchmark:
@@ -192,9 +207,9 @@ rule label_differences:
     output:
         **pictures(
             f"label_differences_{{protocol}}_{DATASET}_{{backbone}}",
-            "label_differences",
-            "1 Results",
-            "differences by label, {protocol}, {backbone}",
+            caption="../workflow/report/label_differences.rst",
+            category="1 Results",
+            what="differences by label, {protocol}, {backbone}",
         ),
     log:
         f"{LOGS}/figures/label_differences_{{protocol}}_{DATASET}_{{backbone}}.log",
@@ -224,9 +239,9 @@ rule learning_curves:
     output:
         **pictures(
             f"learning_curves_{{protocol}}_{DATASET}_{{backbone}}",
-            "learning_curves",
-            "1 Results",
-            "learning curves, {protocol}, {backbone}",
+            caption="../workflow/report/learning_curves.rst",
+            category="1 Results",
+            what="learning curves, {protocol}, {backbone}",
         ),
     log:
         f"{LOGS}/figures/learning_curves_{{protocol}}_{DATASET}_{{backbone}}.log",
@@ -262,9 +277,9 @@ rule calibration_curves:
     output:
         **pictures(
             f"calibration_{DATASET}_{{backbone}}",
-            "calibration_curves",
-            "1 Results",
-            "calibration by label, {backbone}",
+            caption="../workflow/report/calibration_curves.rst",
+            category="1 Results",
+            what="calibration by label, {backbone}",
         ),
     log:
         f"{LOGS}/figures/calibration_{DATASET}_{{backbone}}.log",
@@ -294,7 +309,12 @@ rule subgroup_gaps:
     input:
         measures=f"{R}/representation/{DATASET}/{{backbone}}/groups_linear.parquet",
     output:
-        **pictures(f"subgroups_{DATASET}_{{backbone}}", "subgroup_gaps", "1 Results", "gaps between groups, {backbone}"),
+        **pictures(
+            f"subgroups_{DATASET}_{{backbone}}",
+            caption="../workflow/report/subgroup_gaps.rst",
+            category="1 Results",
+            what="gaps between groups, {backbone}",
+        ),
     log:
         f"{LOGS}/figures/subgroups_{DATASET}_{{backbone}}.log",
     benchmark:
@@ -362,9 +382,9 @@ if STUDY.figures.patient_images:
         output:
             **pictures(
                 f"attention{{heads}}_{DATASET}_{{backbone}}",
-                "attention",
-                "4 Representation",
-                "attention{heads}, {backbone}",
+                caption="../workflow/report/attention.rst",
+                category="4 Representation",
+                what="attention{heads}, {backbone}",
             ),
         log:
             f"{LOGS}/figures/attention{{heads}}_{DATASET}_{{backbone}}.log",

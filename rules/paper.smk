@@ -1,5 +1,6 @@
 # Statistics and counts -> every table of the paper, what this study says of its claims, the report's first page.
-# NEEDS  results/study.yaml, results/statistics/**/{summary,replicates}.parquet, results/tables/low_data_*.csv, flow.json
+# NEEDS  results/study.yaml, results/statistics/**/{summary,replicates}.parquet, results/tables/low_data_*.csv,
+#        results/cohort/*/flow.json
 # MAKES  results/tables/paper_table_{1,2,3,4,C1..C7}.{csv,md,tex,html}, results/tables/claims.{csv,md,tex,html},
 #        results/opening.rst
 PAPER_STEMS = [f"{R}/tables/{stem}" for stem in ["claims", *(f"paper_table_{name}" for name in TABLE_IDS)]]
