@@ -11,7 +11,7 @@ from mmsn.cohort.external.sources import find_chexpert, find_nih
 from mmsn.cohort.external.table import check_columns
 from mmsn.cohort.sources import find_tables
 from mmsn.errors import UserError
-from mmsn.figures.choice import patch_side
+from mmsn.figures.choice import patch_side, variants_with_ehr
 from mmsn.methods import method_from_id
 from mmsn.paper.ids import TABLE_IDS
 from mmsn.provenance import PACKAGE, code_digest, content_digest, sql_without_comments
@@ -287,7 +287,9 @@ def readings_of(method):
     """What further heads of a method read, as `mmsn evaluate readings` takes it."""
     tokens = STUDY.readings.tokens if method in STUDY.read_further() else ()
     sets = STUDY.judged_with_ehr("linear").get(method, ())
-    return [{"tokens": name} for name in tokens] + [{"tokens": "class", "feature_set": name} for name in sets]
+    wanted = [{"tokens": name} for name in tokens] + [{"tokens": "class", "feature_set": name} for name in sets]
+    # Where the protocol itself is trained on a bank, these heads, which are not, need an exact one to stand beside.
+    return [*([{"tokens": "class"}] if STUDY.linear.bank and (wanted or bank_of(method)) else []), *wanted]
 
 
 def bank_of(method):
@@ -327,6 +329,17 @@ def described_variants(runs, folder, variant, key, against=(), reading=None):
     ]
 
 
+def exact_linear(readings):
+    """Where heads on the class token lie that were trained without a bank, and which rows they are."""
+    return (readings, "class") if STUDY.linear.bank else (f"{R}/evaluate/linear/{DATASET}", None)
+
+
+def linear_note(protocol):
+    """What makes the data special, and the heads where they are not trained as published."""
+    banked = f"Linear heads were trained on {STUDY.linear.bank} cached augmentations an image (linear.bank)."
+    return f"{STUDY.note} {banked}".strip() if protocol == "linear" and STUDY.linear.bank else STUDY.note
+
+
 def reading_variants(backbone, folder):
     """Heads that read more than the class token, beside those that read it alone."""
     bank = {"bank": f"class token, bank of {STUDY.readings.bank}"} if STUDY.readings.bank else {}
@@ -334,7 +347,7 @@ def reading_variants(backbone, folder):
     found = []
     for method in STUDY.read_further():
         runs = runs_of(backbone, [method])
-        found += described_variants(runs, f"{R}/evaluate/linear/{DATASET}", "class", "class")
+        found += described_variants(runs, exact_linear(folder)[0], "class", "class", reading=exact_linear(folder)[1])
         for reading, name in names.items():
             found += described_variants(runs, folder, name, reading, {"the class token": "@/class"}, reading)
     return found
@@ -347,7 +360,8 @@ def ehr_variants(protocol, backbone, folder, ehr_only):
     found = [ehr_alone(backbone, name, ehr_only) for name in sets]
     for method, own in judged.items():
         runs = runs_of(backbone, [method])
-        found += described_variants(runs, f"{R}/evaluate/{protocol}/{DATASET}", "image", "image")
+        alone, reading = exact_linear(folder) if protocol == "linear" else (f"{R}/evaluate/{protocol}/{DATASET}", None)
+        found += described_variants(runs, alone, "image", "image", reading=reading)
         for name in own:
             against = {"the image alone": "@/image", "the EHR alone": f"ehr-only/{name}"}
             reading = f"class+ehr.{name}" if protocol == "linear" else None

@@ -2,12 +2,15 @@
 # NEEDS  results/cohort/mimic-cxr/images.parquet, results/embeddings/**, results/statistics/**, predictions (also of
 #        subsets), results/representation/mimic-cxr/*/groups_linear.parquet; with figures.patient_images also encoders and pixels
 # MAKES  results/tsne/mimic-cxr/<backbone>/<method>/seed<k>/{points,quality}.parquet,
-#        results/figures/{ehr_distributions,masking,tsne,label_differences,learning_curves,calibration,subgroups}_*.{svg,png};
-#        with figures.patient_images results/attention/mimic-cxr/<backbone>/maps.safetensors, figures/attention*
+#        results/figures/{ehr_distributions,tsne,label_differences,learning_curves,calibration,subgroups}_*.{svg,png},
+#        results/figures/masking_* of a phantom; with figures.patient_images instead results/figures/masking_patient_*,
+#        results/figures/attention*, results/attention/mimic-cxr/<backbone>/maps.safetensors
 BACKBONES = STUDY.runs.backbones
 FIRST_SEED = STUDY.runs.seeds[0]
 TSNE = f"{R}/tsne/{DATASET}"
 ATTENTION = f"{R}/attention/{DATASET}"
+# A picture of a patient and one of a phantom never share a name: a report takes what lies on disk, however old it is.
+MASKING = "masking_patient" if STUDY.figures.patient_images else "masking"
 MASKED_BACKBONES = [
     name for name in BACKBONES if patch_side(STUDY.backbones[name]) and any(m.family == "msn" for m in STUDY.methods)
 ]
@@ -18,7 +21,7 @@ DIFFERING = [
 ]
 FIGURES += [
     *expand(f"{R}/figures/ehr_distributions_{DATASET}.{{kind}}", kind=["svg", "png"]),
-    *expand(f"{R}/figures/masking_{{backbone}}.{{kind}}", backbone=MASKED_BACKBONES, kind=["svg", "png"]),
+    *expand(f"{R}/figures/{MASKING}_{{backbone}}.{{kind}}", backbone=MASKED_BACKBONES, kind=["svg", "png"]),
     *expand(
         f"{R}/figures/{{figure}}_{DATASET}_{{backbone}}.{{kind}}",
         figure=[
@@ -67,7 +70,7 @@ def encoded_runs(wildcards):
 def attending_methods():
     """The reference and its variants with EHR, or the one that the study names."""
     chosen = STUDY.compared()
-    with_ehr = [method for method in STUDY.methods if method.feature_set and not method.control]
+    with_ehr = variants_with_ehr(STUDY.methods, STUDY.statistics.baseline)
     reference = [method for method in STUDY.methods if method.id == STUDY.statistics.baseline]
     return [*reference, *([chosen] if chosen else with_ehr)]
 
@@ -105,15 +108,15 @@ rule masking:
         index=rules.image_index.output.index if STUDY.figures.patient_images else [],
     output:
         **pictures(
-            "masking_{backbone}",
+            f"{MASKING}_{{backbone}}",
             caption="../workflow/report/masking.rst",
             category="3 Pretraining",
             what="views and masks, {backbone}",
         ),
     log:
-        f"{LOGS}/figures/masking_{{backbone}}.log",
+        f"{LOGS}/figures/{MASKING}_{{backbone}}.log",
     benchmark:
-        f"{BENCHMARKS}/figures/masking_{{backbone}}.tsv"
+        f"{BENCHMARKS}/figures/{MASKING}_{{backbone}}.tsv"
     localrule: True
     conda:
         "../envs/mmsn.yaml"

@@ -78,7 +78,7 @@ rule low_data_table:
         settings=as_json(STUDY.low_data.model_dump(mode="json", include={"shares", "draws", "by"})),
         statistics=as_json(STUDY.statistics),
         baseline=STUDY.statistics.baseline,
-        note=STUDY.note,
+        note=lambda wildcards: linear_note(wildcards.protocol),
         code=code_digest("reporting.low_data_command"),
     message:
         "Writing the table of {wildcards.protocol} with few training images, {wildcards.backbone}"

@@ -82,7 +82,7 @@ rule results_table:
     conda:
         "../envs/mmsn.yaml"
     params:
-        note=STUDY.note,
+        note=lambda wildcards: linear_note(wildcards.protocol),
         head=whose_head,
         code=code_digest("reporting.command"),
     message:
@@ -113,7 +113,7 @@ rule label_table:
     conda:
         "../envs/mmsn.yaml"
     params:
-        note=STUDY.note,
+        note=lambda wildcards: linear_note(wildcards.protocol),
         head=whose_head,
         code=code_digest("reporting.command"),
     message:
@@ -200,7 +200,7 @@ rule forest:
     conda:
         "../envs/mmsn.yaml"
     params:
-        note=STUDY.note,
+        note=lambda wildcards: linear_note(wildcards.protocol),
         head=whose_head,
         code=code_digest("reporting.command"),
     message:

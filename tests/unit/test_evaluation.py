@@ -2,10 +2,12 @@
 
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from sklearn.metrics import roc_auc_score
 
 from mmsn.errors import StoppedBySignal, UserError
@@ -22,6 +24,8 @@ from mmsn.models.vit import create_encoder
 from tests.unit.evaluation_parts import make_cohort
 
 RUNS = [{"schedule": "cosine", "learning_rate": 1e-2}, {"schedule": "plateau", "learning_rate": 1e-3}]
+PROTOCOL = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["linear"]["runs"]
+PROTOCOL_IDS = ["cosine-0.001", "cosine-0.0005", "cosine-0.0001", "plateau-0.0005", "plateau-0.0001"]
 VIEWS = {"resize": 20, "crop": 16}
 
 
@@ -77,10 +81,18 @@ def test_a_stopped_evaluation_goes_on_from_its_last_epoch(store, tmp_path, stop_
 
 
 def test_each_run_equals_the_same_run_trained_alone(store, tmp_path):
-    together = _evaluation(store, tmp_path).run()
-    for probe, run in zip(together.probes, RUNS, strict=True):
-        alone = _evaluation(store, tmp_path, runs=[run]).run().probes[0]
-        assert (probe.best_epoch, probe.best_auroc) == (alone.best_epoch, alone.best_auroc)
+    few = {"max_epochs": 8, "patience": 1, "plateau_patience": 0}
+    together = _evaluation(store, tmp_path, runs=PROTOCOL, **few).run()
+    assert [probe.run.id for probe in together.probes] == PROTOCOL_IDS
+    epochs = {probe.run.id: probe.epochs for probe in together.probes}
+    stopped = [name for name, number in epochs.items() if number < 8]
+    assert stopped  # so the others went on without it
+    assert all(name.startswith("cosine") for name in stopped)
+    assert len({epochs[name] for name in stopped}) > 1  # and not all at once
+    for probe, run in zip(together.probes, PROTOCOL, strict=True):
+        alone = _evaluation(store, tmp_path, runs=[run], **few).run().probes[0]
+        assert (probe.best_epoch, probe.best_auroc, probe.epochs) == (alone.best_epoch, alone.best_auroc, alone.epochs)
+        assert probe.optimizer.param_groups[0]["lr"] == alone.optimizer.param_groups[0]["lr"]
         alone.restore_best()
         probe.restore_best()
         torch.testing.assert_close(probe.head.weight, alone.head.weight)

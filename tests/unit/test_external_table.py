@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,9 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
+from mmsn.cohort.database import connect
 from mmsn.cohort.external.command import app
+from mmsn.cohort.external.result import finish, images_schema
 from mmsn.cohort.external.settings import TableSettings
 from mmsn.cohort.external.table import build
 from mmsn.errors import UserError
@@ -128,6 +131,26 @@ def test_patients_with_names_stay_apart_and_files_of_one_name_too(folder):
     assert {"a/one", "b/one"} < set(made.index)
 
 
+def test_files_that_differ_in_the_ending_alone_are_two_images_and_all_ids_are_of_one_kind(folder):
+    (folder / "a/one.jpg").touch()
+    made = images(written(folder, TABLE.replace("b/four.png", "a/one.jpg")))
+    assert set(made.index) == {"a/one.png", "a/two.png", "b/three.png", "a/one.jpg"}
+    assert made.index.tolist() == made.path.tolist()
+
+
+def test_two_images_of_one_id_are_refused_with_their_rows_whatever_the_data_set():
+    schema = images_schema(LABELS).append(pa.field("reason", pa.string()))
+    known = {"subject_id": 1, "study_id": 1, "split": "test", "labelled": True}
+    made = [{"dicom_id": path[-5], "path": path, **known} for path in ("a/x.png", "a/y.png", "b/x.png")]
+    with closing(connect(1)) as connection:
+        connection.register("made", pa.Table.from_pylist(made, schema))
+        connection.execute("CREATE TABLE images AS FROM made")
+        with pytest.raises(UserError) as raised:
+            finish(connection, "my-set", TableSettings.model_validate({"root": ".", "labels": MAP}), [], {}, LABELS)
+    expected = "my-set: rows 1 and 3 of the joined tables have one dicom_id 'x' (paths 'a/x.png' and 'b/x.png')"
+    assert expected in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
@@ -139,6 +162,10 @@ def test_patients_with_names_stay_apart_and_files_of_one_name_too(folder):
         ("9,test", "9,train", "images.csv: column split: no image in test"),
         ("b/four", "b/gone", "images.csv: row 5, column path: 'b/gone.png' is no file below"),
         ("b/four", "a/one", "images.csv: row 5, column path: 'a/one.png' already stands in row 2"),
+        ("b/four", "./b/four", "images.csv: row 5, column path: './b/four.png' must be a path below the root without"),
+        ("b/four", "b//four", "images.csv: row 5, column path: 'b//four.png' must be a path below the root without"),
+        ("b/four", "a/../b/four", "images.csv: row 5, column path: 'a/../b/four.png' must be a path below the root"),
+        ("b/four", "/b/four", "images.csv: row 5, column path: '/b/four.png' must be a path below the root"),
         ("9,test", "7,test", "my-set: subject_id 7 is in test and train (1 patients are in two splits)"),
     ],
 )

@@ -13,12 +13,10 @@ from matplotlib.colors import to_rgb
 from typer.testing import CliRunner
 
 from mmsn.cli import app
-from mmsn.ehr.settings import Variable
 from mmsn.errors import UserError
 from mmsn.evaluation.settings import LowDataSettings
-from mmsn.figures.choice import patch_side, pictured_methods
+from mmsn.figures.choice import patch_side, pictured_methods, variants_with_ehr
 from mmsn.figures.compared import compared_runs
-from mmsn.figures.distributions import distributions, draw_distributions
 from mmsn.figures.label_differences import differences, draw_differences
 from mmsn.figures.learning_curves import curves, draw_curves, measured_everywhere
 from mmsn.figures.masking import Masking, coloured, draw_masking, masked_views
@@ -47,63 +45,6 @@ RELEASED = Masking(0.15, mask_random=True, mask_focal=True, class_token_aware=Fa
 def words(figure) -> str:
     """Every text of a figure."""
     return "\n".join(text.get_text() for text in figure.findobj(match=lambda item: hasattr(item, "get_text")))
-
-
-@pytest.fixture(scope="module")
-def cohort() -> pd.DataFrame:
-    """1,200 images of 300 patients aged 16 to 89; a tenth has no view, three patients died."""
-    patient = np.arange(1200) // 4
-    view = np.tile(["PA", "AP", "LATERAL", "PA"], 300).astype(object)
-    view[::10] = None
-    return pd.DataFrame(
-        {
-            "subject_id": patient + 10_000_000,
-            "age": 16.0 + 73 * patient / 299,
-            "view": view,
-            "mort": np.where(patient < 3, "died", "alive"),
-        }
-    )
-
-
-VARIABLES = {
-    "age": Variable(kind="continuous", range=(16, 100)),
-    "view": Variable(kind="categorical", values=("PA", "LATERAL", "AP", "LL")),
-    "mort": Variable(kind="categorical", values=("alive", "died")),
-}
-
-
-def test_bars_are_the_shares_of_images_and_what_is_missing_has_one(cohort: pd.DataFrame) -> None:
-    _, view, _ = distributions(cohort, VARIABLES)
-    known = cohort["view"].value_counts(normalize=False) / len(cohort)
-    assert dict(view.bars) == pytest.approx({name: known[name] for name in ("PA", "LATERAL", "AP")})
-    assert sum(share for _, share in view.bars) + view.missing == pytest.approx(1)
-    assert view.missing == pytest.approx(0.1)
-
-
-def test_a_value_of_few_patients_is_not_drawn_and_counted(cohort: pd.DataFrame) -> None:
-    _, _, mort = distributions(cohort, VARIABLES)
-    assert [name for name, _ in mort.bars] == ["alive"]
-    assert mort.left_out == 1
-
-
-def test_ages_are_in_bins_of_five_years_and_bins_of_few_patients_are_left_out(cohort: pd.DataFrame) -> None:
-    old = pd.concat([cohort, pd.DataFrame({"subject_id": [1, 2], "age": [97.0, 130.0]})])
-    age, *_ = distributions(old, VARIABLES)
-    assert set(np.diff(age.edges)) == {5}
-    assert age.outside == 1
-    assert np.isnan(age.shares[-1])
-    assert age.left_out == 1
-    assert np.nansum(age.shares) == pytest.approx(1200 / 1202)
-
-
-def test_the_distributions_have_a_panel_each_with_units(cohort: pd.DataFrame) -> None:
-    figure = draw_distributions(distributions(cohort, VARIABLES), 1200, 300, "EHR", "note")
-    text = words(figure)
-    assert "age at study (years)" in text
-    assert text.count("share of images (%)") == 3
-    assert "1,200 images of 300 patients" in text
-    bars = [len(axes.patches) for axes in figure.axes]
-    assert bars == [17, 4, 2]  # age bins; PA, LATERAL, AP, missing; alive, missing
 
 
 @pytest.mark.parametrize(("aware", "random", "focal"), [(False, 165, 29), (True, 166, 30)])
@@ -278,12 +219,42 @@ def test_the_variant_is_the_best_by_auroc_or_the_one_that_is_named(study) -> Non
     two, how = compared_runs(runs, summary, "msn", None)
     assert [run.method for run in two] == ["msn", "msn+ehr.sex"]
     assert "flatters" in how
-    assert compared_runs(runs, summary, "msn", "msn+ehr.mort")[0][1].method == "msn+ehr.mort"
+    assert "of its 3 variants" in how
+    two, how = compared_runs(runs, summary, "msn", "msn+ehr.mort")
+    assert [run.method for run in two] == ["msn", "msn+ehr.mort"]
+    assert how == "Beside MSN stands MSN + mort, as configured."
     alone, how = compared_runs(runs, summary[summary["family"] != "ehr"], "msn", None)
     assert [run.method for run in alone] == ["msn"]
-    assert how.startswith("no variant")
+    assert how.startswith("MSN stands alone: no variant")
     with pytest.raises(UserError, match="no run of mae"):
         compared_runs(runs, summary, "msn", "mae")
+
+
+@pytest.fixture(scope="module")
+def families():
+    """MSN, DINO and MAE with the same feature set, DINO's by far the best."""
+    return fake_study({"msn": 0.5, "msn+ehr.sex": 0.7, "dino": 1.0, "dino+ehr.sex": 3.0, "mae+ehr.sex": 2.0})
+
+
+def test_the_best_variant_is_one_of_the_references_own_and_not_of_another_family(families) -> None:
+    summary = families.summary()
+    assert summary.set_index("method")["family"]["dino+ehr.sex"].eq("ehr").all()  # that alone does not tell them apart
+    two, how = compared_runs(families.runs, summary, "msn", None)
+    assert [run.method for run in two] == ["msn", "msn+ehr.sex"]
+    assert "its only variant with EHR" in how
+    assert "flatters" not in how
+    two, _ = compared_runs(families.runs, summary, "dino", None)
+    assert [run.method for run in two] == ["dino", "dino+ehr.sex"]
+
+
+def test_a_method_without_ehr_that_is_named_is_not_called_a_variant_with_ehr(families) -> None:
+    two, how = compared_runs(families.runs, families.summary(), "msn", "dino")
+    _, test_set = families.judged[0]
+    scores = {run.method_name: test_set.scores for run in two}
+    figure = draw_reliability(curves_of(test_set, scores, FEW, 5, 10), SETTING, test_set, 0.95, how)
+    text = words(figure).replace("\n", " ")
+    assert "Beside MSN stands dino, as configured." in text
+    assert "EHR" not in text
 
 
 def group_rows() -> pd.DataFrame:
@@ -369,6 +340,8 @@ def test_auto_draws_the_reference_its_first_variant_and_then_methods_without_ehr
     chosen = pictured_methods("auto", tuple(methods), "msn", ["sex", "age"])
     assert [method.id for method in chosen] == ["msn", "msn+ehr.sex", "dino", "mae"]
     assert pictured_methods((), tuple(methods), "msn", ["sex", "age"]) == ()
+    assert [method.id for method in variants_with_ehr(methods, "msn")] == ["msn+ehr.sex", "msn+ehr.age"]
+    assert variants_with_ehr(methods, "dino") == ()
     with pytest.raises(ValueError, match=r"figures\.tsne_methods: 'imagenet'"):
         pictured_methods(("imagenet",), tuple(methods), "msn", ["sex", "age"])
 

@@ -262,6 +262,8 @@ def test_attention_is_drawn_for_every_image_method_and_head(attention):
     assert sum(len(axes.images) == 2 for axes in heads.axes) == 2 * 2 * 2
     assert "head 2" in words(heads)
     assert "multiple of uniform attention" in words(averaged)
+    for figure in (averaged, heads):
+        assert "Beside MSN stands MSN+EHR.SEX, its only variant with EHR." in words(figure).replace("\n", " ")
 
 
 def test_no_image_with_a_label_makes_a_figure_that_says_so(tmp_path):

@@ -81,3 +81,11 @@ def test_jobs_are_told_by_an_environment_variable_that_may_hold_another(store, t
     monkeypatch.setenv("NODE_DISK", str(tmp_path / "node"))
     monkeypatch.setenv(STAGE_TO, "$NODE_DISK")
     assert open_store(store)._directory.parent == tmp_path / "node"
+
+
+def test_a_variable_that_the_node_does_not_have_copies_nothing_anywhere(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NODE_DISK", raising=False)
+    monkeypatch.setenv(STAGE_TO, "$NODE_DISK/pixels")
+    assert open_store(store)._directory == store
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]

@@ -87,8 +87,14 @@ def test_auto_takes_the_leased_device_and_a_named_one_is_taken_as_named(monkeypa
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda place: SimpleNamespace(uuid=f"uuid-{place}"))
     monkeypatch.setattr(devices_module, "lease_folder", lambda: tmp_path)
-    assert pick_device("auto") == torch.device("cuda", 0)
-    assert pick_device("auto") == torch.device("cuda", 1)  # the first is taken
+    other = _start(tmp_path, "uuid-0,uuid-1", 600)
+    try:
+        _wait_for(tmp_path, "took 0")
+        assert pick_device("auto") == torch.device("cuda", 1)  # the first is taken
+        assert pick_device("auto") == torch.device("cuda", 1)  # who asks again waits for nobody
+    finally:
+        other.kill()
+        other.wait()
     assert pick_device("cuda:1") == torch.device("cuda", 1)
     with pytest.raises(UserError, match="GPU 2 is asked for and 2 are visible"):
         pick_device("auto", 2)

@@ -23,9 +23,11 @@ from mmsn.evaluation.tables import predictions_table
 from mmsn.files import write_table
 from mmsn.labels import LABELS
 from mmsn.lineage import UNTRAINED_LABELS
+from mmsn.reporting.captions import Setting
 from mmsn.reporting.low_data import measure_subsets, subset_path, summarise_subsets, with_published
 from mmsn.reporting.low_data_draws import replicates_of_draws
 from mmsn.reporting.low_data_intervals import with_intervals
+from mmsn.reporting.low_data_table import low_data_tables
 from mmsn.reporting.predictions import from_table
 from mmsn.reporting.settings import StatisticsSettings
 from mmsn.statistics.bootstrap import patient_resamples
@@ -266,6 +268,56 @@ def test_means_over_the_same_subsets_are_compared_with_the_reference(stored):
         ]
         assert row.p_draws == pytest.approx(ttest_rel(*draws).pvalue)
     assert len(measured.replicates) == 2 * 2 * 3
+
+
+def _three_seeds(stored, folder):
+    """Every method with three seeds, whose predictions differ by noise of their own."""
+    random, runs = np.random.default_rng(7), []
+    for run in stored:
+        for seed in range(3):
+            path = folder / f"seed{seed}" / "{percent}pct" / f"draw{{draw}}-{run.method}.parquet"
+            runs.append(run.model_copy(update={"seed": seed, "id": f"{run.id}-{seed}", "predictions": path}))
+            for share in (0.01, 0.1):
+                for draw in range(3):
+                    table = pq.read_table(subset_path(run, share, draw)).to_pandas()
+                    scores = (0.9 * table.score + 0.1 * random.random(len(table))).astype(np.float32)
+                    write_table(subset_path(runs[-1], share, draw), pa.table(table.assign(score=scores)))
+    return runs
+
+
+def test_several_seeds_have_a_spread_and_a_paired_t_test_in_csv_table_and_caption(stored, tmp_path):
+    runs = _three_seeds(stored, tmp_path)
+    rows, measured = _with_intervals(runs)
+    own = rows[(rows.share == 0.1) & (rows.metric == "auroc")].set_index("method")
+    left_out = ["Pleural Other"]
+    by_seed = {
+        method: [
+            np.mean([_macro(run, 0.1, draw, left_out, roc_auc_score) for draw in range(3)])
+            for run in runs
+            if run.method == method
+        ]
+        for method in METHODS
+    }
+    for method, values in by_seed.items():
+        assert own.sd_seeds[method] == pytest.approx(np.std(values, ddof=1))
+    expected = ttest_rel(by_seed["msn+ehr.sex"], by_seed["msn"])
+    assert own.p_seeds["msn+ehr.sex"] == pytest.approx(expected.pvalue)
+    ends = own.loc["msn+ehr.sex", ["difference_lo_seeds", "difference_hi_seeds"]].astype(float)
+    assert ends.tolist() == pytest.approx(list(expected.confidence_interval(0.95)))
+    assert np.isnan(own.p_seeds["msn"])
+    joined = with_published(rows, "finetune", "mimic-cxr")
+    setting = Setting("finetune", "mimic-cxr", "ViT-S")
+    table = low_data_tables(joined, measured, setting, "patient", STATISTICS)[0]
+    assert {"sd over seeds", "p (seeds)"} < {column.header for column in table.columns}
+    assert "not of training again" in " ".join(table.caption)
+
+
+def test_one_seed_has_neither_spread_nor_t_test_over_seeds(stored):
+    rows, measured = _with_intervals(stored)
+    assert rows[["sd_seeds", "p_seeds", "p_seeds_holm"]].isna().all(axis=None)
+    joined = with_published(rows, "finetune", "mimic-cxr")
+    table = low_data_tables(joined, measured, Setting("finetune", "mimic-cxr", "ViT-S"), "patient", STATISTICS)[0]
+    assert not {"sd over seeds", "p (seeds)"} & {column.header for column in table.columns}
 
 
 def test_kept_replicates_give_the_difference_and_interval_of_the_table(stored):

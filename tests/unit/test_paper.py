@@ -1,19 +1,23 @@
 """The paper's tables filled from a study: layout, published values beside, reasons in empty cells, claims judged."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from docutils.core import publish_parts
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from mmsn.files import write_table
 from mmsn.methods import Method, method_from_id
 from mmsn.paper.cells import fill, parts
-from mmsn.paper.claims import judge_claims, other_data
+from mmsn.paper.claims import CLAIMS, judge_claims, other_data
+from mmsn.paper.claims_table import claims_tables
 from mmsn.paper.command import app
 from mmsn.paper.contrasts import Effect, Model, effect, models_of_subsets, same_seeds
 from mmsn.paper.counts import feature_sets, split_sizes
@@ -33,6 +37,7 @@ from mmsn.statistics.tests import holm
 from mmsn.study import Study, load_study
 from mmsn.study_command import merged
 from mmsn.titles import title
+from mmsn.training.settings import ImagenetWeights
 
 ROOT = Path(__file__).parents[2]
 RESAMPLES = 400
@@ -258,7 +263,8 @@ def test_a_gain_is_the_records_only_if_it_beats_reference_and_controls_over_seed
     ("reference", "expected"),
     [
         (evidence(0.0), "supported"),
-        (evidence(-0.02), "supported"),
+        (evidence(-0.02), "supported: EHR does worse"),
+        (evidence(0.002, half=0.001, p=0.01), "supported"),  # clear, and smaller than the margin
         (evidence(0.02), "contradicted"),
         (evidence(0.0, half=0.02, p=0.9), f"cannot say: the interval reaches beyond +{MARGIN:g}"),
         (evidence(0.0, seeds=1), "cannot say: too few seeds (1, at least 3 are needed)"),
@@ -279,7 +285,7 @@ def test_no_gain_needs_an_interval_that_ends_below_the_margin(reference: Evidenc
 def test_verdicts_are_four_words_and_decisions_need_seeds(kind, difference, half, p, seeds, p_seeds) -> None:
     verdict = judge(kind, evidence(difference, half, p, seeds, p_seeds))
     assert verdict.word in WORDS
-    assert (verdict.word == "cannot say") == bool(verdict.why)
+    assert bool(verdict.why) == (verdict.word == "cannot say" or verdict.why == "EHR does worse")
     if seeds < 3:
         assert verdict.word == "cannot say"
 
@@ -373,20 +379,66 @@ def test_the_opening_is_one_paragraph_of_result_then_what_was_run(page: str) -> 
     assert "<details>" in body
 
 
-def test_the_opening_leaves_out_where_the_data_lie() -> None:
-    study = a_study(data={"mimic_iv": "/secret/place", "mimic_cxr": "/secret/place"})
-    record = Record({}, "", {}, (), (), {})
-    assert "secret" not in opening(study, NOTHING, judge_claims(study, NOTHING), record)
+def test_the_opening_leaves_out_where_anything_lies() -> None:
+    labels = {"mass": "Lung Lesion"}
+    study = a_study(
+        data={"mimic_iv": "/secret/place", "mimic_cxr": "/secret/place"},
+        external={"my-set": {"images": "/secret/images.csv", "root": "/secret", "labels": labels, "head": "mimic"}},
+        images={"stage_to": "/secret/disk"},
+    )
+    backbone = study.backbones["vit-small"].model_copy(update={"imagenet": ImagenetWeights(weights="/secret/weights")})
+    study = study.model_copy(update={"backbones": {**study.backbones, "vit-small": backbone}})
+    page = opening(study, NOTHING, judge_claims(study, NOTHING), Record({}, "", {}, (), (), {}))
+    assert "secret" not in page
+    assert "Lung Lesion" in page
+
+
+def test_data_that_are_said_to_be_synthetic_are_not_set_beside_the_papers(study: Study) -> None:
+    found = measured(study, GAINS)
+    flows = {**found.flows, "mimic-cxr": {**found.flows.get("mimic-cxr", {}), "synthetic": True}}
+    synthetic = replace(found, flows=flows)
+    tables = {filled.id: filled for filled in fill_tables(study.model_copy(update={"note": ""}), synthetic)}
+    assert tables["3"].numbers["difference"].isna().all()
+    assert tables["1"].numbers["difference"].isna().all()
+    assert all(shown.note == "The data are synthetic." for shown in tables["3"].shown)
+
+
+def test_a_study_without_feature_sets_says_that_nothing_was_judged() -> None:
+    study = a_study(feature_sets={}, runs={"backbones": ["vit-small"], "methods": ["msn", "dino"]}, figures={})
+    assert all(one.here.word == "cannot say" for one in judge_claims(study, NOTHING))
 
 
 def test_hours_and_devices_are_read_from_what_jobs_leave(tmp_path: Path) -> None:
     (tmp_path / "benchmarks/pretrain/vit").mkdir(parents=True)
     (tmp_path / "benchmarks/pretrain/vit/seed0.tsv").write_text("s\th:m:s\n5400\t1:30:00\n")
     (tmp_path / "benchmarks/study.tsv").write_text("s\th:m:s\n36\t0:00:36\n")
-    (tmp_path / "resolved.yaml").write_text("device: A100\ntorch: 2.11.0\ncode_digest: abc\n")
-    record = read_record([tmp_path / "resolved.yaml", tmp_path / "not-there.yaml"], tmp_path / "benchmarks")
+    (tmp_path / "pretrain/vit/seed0").mkdir(parents=True)
+    (tmp_path / "pretrain/vit/seed0/resolved.yaml").write_text("device: A100\ntorch: 2.11.0\ncode_digest: abc\n")
+    record = read_record(tmp_path / "pretrain", ["vit/seed0", "vit/seed1"], tmp_path / "benchmarks")
     assert record.hours == {"pretrain": 1.5, "study": 0.01}
     assert (dict(record.devices), record.torch, record.code) == ({"A100": 1}, ("2.11.0",), ("abc",))
+
+
+def test_hours_of_a_training_that_was_stopped_count_all_its_epochs(tmp_path: Path) -> None:
+    run, benchmarks = tmp_path / "pretrain/vit/seed0", tmp_path / "benchmarks"
+    (benchmarks / "pretrain/vit").mkdir(parents=True)
+    run.mkdir(parents=True)
+    (benchmarks / "pretrain/vit/seed0.tsv").write_text("s\th:m:s\n1800\t0:30:00\n")  # since the last start
+    (run / "resolved.yaml").write_text("images: 7200\n")
+    write_table(run / "history.parquet", pa.table({"images_per_second": [1.0, 2.0, 4.0]}))  # 2, 1 and 0.5 hours
+    assert read_record(tmp_path / "pretrain", ["vit/seed0"], benchmarks).hours == {"pretrain": 3.5}
+    (benchmarks / "pretrain/vit/seed0.tsv").write_text("s\th:m:s\n14400\t4:00:00\n")  # one start: validation too
+    assert read_record(tmp_path / "pretrain", ["vit/seed0"], benchmarks).hours == {"pretrain": 4.0}
+
+
+def test_claims_name_the_studys_own_reference_and_no_other(study: Study) -> None:
+    of_dino = a_study(statistics={"baseline": "dino"}, runs={"backbones": ["vit-small"], "methods": ["dino", "msn"]})
+    for chosen, name in ((study, "MSN"), (of_dino, "DINO")):
+        verdicts = claims_tables(judge_claims(chosen, NOTHING), 0.95, "")[0]
+        caption = " ".join(verdicts.caption[len({one.id for one in CLAIMS}) :])
+        assert f"minus the reference, {name} (of" in caption
+        assert "sets above the reference" in {column.header for column in verdicts.columns}
+        assert ("MSN" in caption) == (name == "MSN")
 
 
 def test_the_verb_writes_every_form_even_when_nothing_was_measured(tmp_path: Path) -> None:
@@ -418,4 +470,43 @@ def test_damaged_inputs_are_refused_in_one_line(tmp_path: Path) -> None:
 
 def test_a_paper_table_is_a_value() -> None:
     assert isinstance(BY_ID["C2"], PaperTable)
-    assert [row.method.id for row in BY_ID["C2"].rows] == ["supervised", "supervised-imagenet"] * 2
+    assert [row.method.id for row in BY_ID["C2"].rows] == ["random-init", "imagenet"] * 2
+
+
+def test_supervised_baselines_are_the_fine_tuning_of_random_and_imagenet_weights(study: Study) -> None:
+    place = "finetune", "mimic-cxr", "vit-small"
+    row = {"lo": 0.7, "hi": 0.8, "mark": "", "seeds": 1, "missing": ""}
+    values = {
+        (place, 1.0, method, metric): row | {"value": value}
+        for metric in METRICS
+        for method, value in {"random-init": 0.71, "imagenet": 0.75, "supervised": 0.9}.items()
+    }
+    cells = cells_of("C2", study, replace(NOTHING, values=values))
+    shown = cells[(cells["backbone_name"] == "ViT-S") & (cells["metric"] == "auroc")].set_index("pretraining")
+    assert shown["value"].to_dict() == {"Supervised-Random": 0.71, "Supervised-ImageNet": 0.75}
+    assert "fine-tuning protocol's of random-init and imagenet" in BY_ID["C2"].remark
+
+
+@pytest.mark.parametrize(
+    ("methods", "finetuned", "reasons"),
+    [
+        (
+            ["msn"],
+            "published",
+            [
+                "random-init is not in runs.methods and finetune.methods",
+                "imagenet is not in runs.methods and finetune.methods, which needs backbones.<name>.imagenet",
+            ],
+        ),
+        (["msn", "random-init"], "published", ["random-init is not in finetune.methods"]),
+        (["msn", "random-init"], ["random-init"], ["no predictions"]),
+    ],
+)
+def test_what_supervised_baselines_lack_names_both_keys(
+    methods: list[str], finetuned: object, reasons: list[str]
+) -> None:
+    runs = {"backbones": ["vit-small"], "methods": methods}
+    small = a_study(runs=runs, finetune={"methods": finetuned}, feature_sets={}, figures={})
+    cells = cells_of("C2", small, NOTHING)
+    own = cells[cells["backbone_name"] == "ViT-S"]
+    assert own["reason"].unique().tolist()[: len(reasons)] == reasons

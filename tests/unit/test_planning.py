@@ -4,6 +4,8 @@ import base64
 import dataclasses
 import json
 import os
+import time
+from itertools import permutations
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from mmsn.checkpoint import save_checkpoint
 from mmsn.files import write_table
-from mmsn.planning.assumptions import PRETRAIN_HOURS, VIT_SMALL, VIT_TINY
+from mmsn.planning.assumptions import PRETRAIN_HOURS, SOURCES, STAGE_MINUTES, VIT_SMALL, VIT_TINY
 from mmsn.planning.compute import shape_of, training_step
 from mmsn.planning.estimate import Estimator
 from mmsn.planning.evidence import Evidence, checkpoint_standing, gather
@@ -23,7 +25,7 @@ from mmsn.planning.measured import read_measurements
 from mmsn.planning.plan import make_plan, plan_text
 from mmsn.planning.reasons import why
 from mmsn.planning.schedule import stage_order, wall_hours
-from mmsn.planning.sizes import PUBLISHED, split_as_published
+from mmsn.planning.sizes import PUBLISHED, PUBLISHED_TEST, Sizes, split_as_published
 from mmsn.planning.states import judge
 from mmsn.planning.status import status_text
 from mmsn.study import load_study
@@ -159,6 +161,46 @@ def test_a_benchmarks_path_names_its_stage():
     )
 
 
+def test_neither_the_order_of_stages_nor_the_wall_time_depends_on_the_order_of_the_listing():
+    jobs = [
+        _job(f"{stage}{k}", reads, gpu=1, benchmark=f"r/benchmarks/{stage}/{k}.tsv")
+        for stage, reads in (("tsne", ()), ("attention", ()), ("figures", ("tsne0.out",)))
+        for k in range(3)
+    ]
+    hours = {job.key: 1.0 + 0.7 * (place % 4) for place, job in enumerate(jobs)}
+    assert stage_order(jobs) == stage_order(jobs[::-1]) == ["attention", "tsne", "figures"]
+    assert len({wall_hours(order, hours, 2, 8) for order in permutations(jobs[:6])}) == 1
+
+
+def test_what_many_models_of_few_images_cost_to_score_is_counted_by_their_files():
+    rows = [f"results/evaluate/low-data/finetune/1pct/draw{k}/m/predictions.parquet" for k in range(480)]
+    table = _job(
+        "low_data_finetune_mimic-cxr_vit-small",
+        tuple(rows),
+        rule="low_data_table",
+        benchmark="r/benchmarks/tables/low_data_finetune_mimic-cxr_vit-small.tsv",
+        command="mmsn report low-data --statistics '{\"resamples\": 1000}'",
+    )
+    published = dataclasses.replace(split_as_published(PUBLISHED, ""), test=PUBLISHED_TEST)
+    seconds = {
+        threads: 3600 * Estimator([], published, None).cost(dataclasses.replace(table, threads=threads)).hours
+        for threads in (1, 4)
+    }
+    assert seconds[1] == pytest.approx(12 + 480 * (0.4 + 0.8))
+    assert seconds[4] == pytest.approx(12 + 480 * (0.4 + 0.2))
+    no_files = dataclasses.replace(table, inputs=("results/statistics/linear/summary.parquet",))
+    assert 3600 * Estimator([], published, None).cost(no_files).hours == pytest.approx(12)
+
+
+def test_every_stage_whose_hours_are_assumed_has_its_assumption_printed():
+    stages = [*SOURCES, *STAGE_MINUTES, "attention", "tsne", "evaluate/ehr-only"]
+    jobs = [_job(stage, benchmark=f"r/benchmarks/{stage}/x/y.tsv") for stage in dict.fromkeys(stages)]
+    text = plan_text(make_plan(jobs, jobs, split_as_published(PUBLISHED, ""), None), [1], None)
+    grounds = text.partition("Assumed")[2].splitlines()
+    stated = {stage for line in grounds for stage in line.partition(":")[0].strip().split(", ")}
+    assert set(stages) <= stated
+
+
 # --- from measurements
 
 
@@ -196,6 +238,49 @@ def test_another_backbones_measurements_are_not_used(tmp_path):
         .cost(job)
         .measured
     )
+
+
+@pytest.mark.parametrize(("protocol", "epochs"), [("linear", 50), ("finetune", 10)])
+def test_few_image_jobs_are_measured_by_their_own_protocol(tmp_path, protocol, epochs):
+    folder = _measured_folder(tmp_path, seconds=112.0)
+    study = json.loads((folder / "study.yaml").read_text())
+    study |= {"linear": {"max_epochs": 50}, "finetune": {"max_epochs": 10}}
+    (folder / "study.yaml").write_text(json.dumps(study))
+    took = {"linear": 12.0 + 50.0, "finetune": 12.0 + 200.0}
+    for name, seconds in took.items():
+        benchmark = folder / f"benchmarks/evaluate/low-data/{name}/10pct/draw0/mimic-cxr/vit-small/msn/seed0.tsv"
+        benchmark.parent.mkdir(parents=True)
+        benchmark.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t-\t2500\n")
+    job = _job(
+        rule="low_data",
+        wildcards={"backbone": "vit-small", "method": "msn", "seed": "0", "percent": "10", "draw": "1"},
+        benchmark=f"r/benchmarks/evaluate/low-data/{protocol}/10pct/draw1/mimic-cxr/vit-small/msn/seed0.tsv",
+        command=f"mmsn evaluate {protocol} --settings '{{\"max_epochs\": {epochs}}}' --subset '{{\"share\": 0.1}}'",
+    )
+    sizes, known = Sizes(1000, 0, 0, ""), read_measurements(folder)
+    cost = Estimator([_pretraining("vit-small"), job], sizes, known).cost(job)
+    assert cost.measured
+    assert 3600 * cost.hours == pytest.approx(took[protocol])
+
+
+def test_a_table_of_few_small_files_is_no_measure_of_the_speed_of_scoring(tmp_path):
+    folder, name = _measured_folder(tmp_path, seconds=112.0), "low_data_finetune_mimic-cxr_vit-small"
+    (folder / "benchmarks/tables").mkdir()
+    (folder / "benchmarks/tables" / f"{name}.tsv").write_text("s\th:m:s\tmax_rss\n5.0\t-\t400\n")
+    run = "evaluate/low-data/finetune/10pct/draw{}/mimic-cxr/vit-small/msn/seed0/predictions.parquet"
+    for draw in range(2):
+        write_table(folder / run.format(draw), pa.table({"score": [0.5]}))
+    write_table(folder / "cohort/mimic-cxr/rows.parquet", pa.table({"split": ["test"] * (PUBLISHED_TEST // 1000)}))
+    table = _job(
+        inputs=tuple(f"results/{run.format(draw)}" for draw in range(100)),
+        benchmark=f"r/benchmarks/tables/{name}.tsv",
+        command="mmsn report low-data --statistics '{\"resamples\": 1000}'",
+    )
+    known = read_measurements(folder)
+    same = dataclasses.replace(table, inputs=table.inputs[:2])
+    small, whole = Sizes(0, 0, PUBLISHED_TEST // 1000, ""), Sizes(0, 0, PUBLISHED_TEST, "")
+    assert 3600 * Estimator([], small, known).cost(same).hours == pytest.approx(5.0)
+    assert 3600 * Estimator([], whole, known).cost(table).hours == pytest.approx(5.0 + 100 * 1.2, rel=0.001)
 
 
 # --- why again
@@ -285,6 +370,15 @@ def test_a_living_process_is_sure_and_its_last_line_is_its_progress(folder):
     assert (state, note) == ("running", "ViT msn: epoch 3 of 6: 45 of 100, about 0.4 min left (its process is alive)")
 
 
+def test_a_living_process_whose_log_is_silent_is_shown_to_be_so(folder):
+    _log("INFO ViT msn: epoch 3 of 6")
+    alive = dataclasses.replace(NOTHING, logs=frozenset({"a.log"}))
+    for minutes, said in ((4, "its process is alive)"), (17, "its process is alive; log silent for 17 min)")):
+        then = time.time() - 60 * minutes
+        os.utime("a.log", (then, then))
+        assert _state(_job(), alive) == ("running", f"ViT msn: epoch 3 of 6 ({said}")
+
+
 def test_a_job_begun_elsewhere_is_probably_running_while_its_log_is_fresh(folder):
     _log("INFO epoch 2 of 6")
     begun = dataclasses.replace(NOTHING, begun=frozenset({"a.out"}), locked=True)
@@ -334,3 +428,30 @@ def test_stale_jobs_stand_under_their_cause_and_those_that_follow_are_counted(fo
     text = status_text(judge([cause, follower], [cause, follower], NOTHING), NOTHING)
     assert "figures (figures/a): it reads other files than before" in text
     assert "what reads from jobs that run: figures 1" in text
+
+
+def test_runs_and_stages_stand_in_one_order_however_snakemake_lists_them(folder):
+    names = ["msn/seed0", "msn/seed2", "msn/seed10", "msn+ehr.sex/seed0"]
+    jobs = []
+    for name in names:
+        made, log = Path(f"vit/{name}"), f"logs/pretrain/vit/{name}.log"
+        method, _, seed = name.partition("/seed")
+        made.mkdir(parents=True)
+        (made / "encoder").touch()
+        jobs.append(
+            _job(
+                wildcards={"backbone": "vit", "method": method, "seed": seed},
+                outputs=(f"{made}/encoder",),
+                log=log,
+                benchmark=f"r/benchmarks/pretrain/vit/{name}.tsv",
+                reason="Set of input files has changed since last execution",
+            )
+        )
+    for stage, reads in (("tsne", "vit/msn/seed0/encoder"), ("embeddings", "vit/msn/seed0/encoder")):
+        Path(f"{stage}.out").touch()
+        reason = f"Input files updated by another job: {reads}"
+        jobs.append(_job(stage, (reads,), benchmark=f"r/benchmarks/{stage}/x.tsv", reason=reason))
+    texts = {status_text(judge(order, order, NOTHING), NOTHING) for order in permutations(jobs)}
+    assert len(texts) == 1
+    assert "pretrain (vit/msn/seed0, vit/msn/seed2, vit/msn/seed10 and 1 more): it reads other" in (text := texts.pop())
+    assert "what reads from jobs that run: embeddings 1, tsne 1" in text

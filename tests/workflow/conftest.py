@@ -1,8 +1,10 @@
 """The smallest study, run once for all tests that look at its results."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.workflow.project import Project
 
@@ -20,18 +22,34 @@ def synthetic(tmp_path_factory) -> Path:
 @pytest.fixture
 def fresh(tmp_path, synthetic) -> Project:
     """A project that has run nothing yet, with data of its own that a test may spoil."""
-    import shutil
-
     project = Project(tmp_path)
     shutil.copytree(synthetic, tmp_path / "data")
     return project
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, synthetic) -> tuple[Project, str]:
-    """A project whose smallest study has run to the end, and what Snakemake said."""
-    project = Project(tmp_path_factory.mktemp("finished"))
-    (project.folder / "data").symlink_to(synthetic)
+def finished(tmp_path_factory, synthetic, worker_id) -> tuple[Project, str]:
+    """A project whose smallest study has run to the end, and what Snakemake said.
+
+    Of several test processes the first runs it, on all cores; the others copy what it made before any test spoils it.
+    """
+    if worker_id == "master":
+        return _run(tmp_path_factory.mktemp("finished"), synthetic)
+    shared = tmp_path_factory.getbasetemp().parent
+    with FileLock(shared / "finished.lock"):
+        if not (shared / "finished").exists():
+            _, said = _run(shared / "running", synthetic)
+            (shared / "running" / "said").write_text(said)
+            (shared / "running").rename(shared / "finished")
+    own = tmp_path_factory.mktemp("finished") / "project"
+    shutil.copytree(shared / "finished", own, symlinks=True)
+    return Project.at(own), (own / "said").read_text()
+
+
+def _run(folder: Path, data: Path) -> tuple[Project, str]:
+    folder.mkdir(exist_ok=True)
+    project = Project(folder)
+    (folder / "data").symlink_to(data)
     done = project.snakemake()
     assert done.returncode == 0, done.stdout
     return project, done.stdout

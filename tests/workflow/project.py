@@ -21,6 +21,13 @@ class Project:
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, folder / name, **({"ignore": ignore} if source.is_dir() else {}))
 
+    @classmethod
+    def at(cls, folder: Path) -> "Project":
+        """The project that is there already."""
+        project = cls.__new__(cls)
+        project.folder = folder
+        return project
+
     def snakemake(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
         """Run the smallest study (workflow/configs/ci.yaml); targets come first among the arguments."""
         command = ["snakemake", "--cores", str(cores), *arguments, "--configfile", "workflow/configs/ci.yaml"]

@@ -1,5 +1,6 @@
 """Every figure of the smallest study: drawn from what is stored, naming no patient, showing patients only on demand."""
 
+import re
 import shutil
 
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ pytestmark = pytest.mark.workflow
 TRAINING = {"pretrain", "embed", "linear", "finetune", "low_data", "tsne", "attention", "statistics", "measure_groups"}
 DRAWN = (
     "ehr_distributions_mimic-cxr",
-    "masking_vit-ci",
+    "masking_patient_vit-ci",
     "tsne_mimic-cxr_vit-ci",
     "attention_mimic-cxr_vit-ci",
     "attention_heads_mimic-cxr_vit-ci",
@@ -56,6 +57,22 @@ def test_patients_images_are_in_no_plan_unless_the_study_says_so(fresh: Project)
     planned = planned_rules(fresh.snakemake("--dry-run").stdout)
     assert {"masking", "tsne_maps"} <= planned
     assert not planned & {"attention", "attention_maps"}
+
+
+def test_a_picture_of_a_patient_shares_its_name_with_no_figure_of_a_study_that_shows_none(fresh: Project) -> None:
+    """A report takes what lies on disk: a name in both plans would show the patient after the study said no."""
+
+    def planned_figures() -> set[str]:
+        return set(re.findall(r"figures/([\w.-]+\.(?:svg|png))", fresh.snakemake("figures", "--dry-run").stdout))
+
+    with_patients = planned_figures()
+    fresh.edit("workflow/configs/ci.yaml", "patient_images: true", "patient_images: false")
+    without = planned_figures()
+    of_patients = {name for name in with_patients if name.startswith(("masking", "attention"))}
+    assert len(of_patients) == 6
+    assert not of_patients & without
+    assert without - with_patients == {"masking_vit-ci.svg", "masking_vit-ci.png"}
+    assert with_patients - without == of_patients
 
 
 def test_a_figure_without_its_data_is_not_asked_for(fresh: Project) -> None:

@@ -78,8 +78,16 @@ def test_a_finished_study_is_the_measure_of_the_next(finished):
 
 def test_status_says_which_setting_makes_what_stale(finished):
     done = finished[0].mmsn("status", *OVERLAY, "--config", 'pretrain={"prototypes": 32}')
-    assert "pretrain (vit-ci/msn/seed0, vit-ci/msn+ehr.sex/seed0): changed settings: prototypes 16 -> 32" in done.stdout
-    assert "what reads from jobs that run: evaluate/linear" in done.stdout
+    table, _, stale = done.stdout.partition("Stale (its results are there, and would be made again):\n")
+    counts = {words[0]: words[5] for line in table.splitlines() if len(words := line.split()) == 7}
+    follow = [f"{stage} {count}" for stage, count in counts.items() if count.isdigit()]
+    assert {"study 1", "pretrain 2"} < set(follow)
+    follow = [name for name in follow if name.split()[0] not in ("study", "pretrain", "all")]
+    assert stale.splitlines() == [
+        "  study (study): changed settings: pretrain.prototypes 16 -> 32",
+        "  pretrain (vit-ci/msn/seed0, vit-ci/msn+ehr.sex/seed0): changed settings: prototypes 16 -> 32",
+        f"  and what reads from jobs that run: {', '.join(follow)}",
+    ]
 
 
 def test_status_shows_the_last_line_of_a_failed_job(fresh):

@@ -16,7 +16,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from mmsn.console import logger
 
 _SECONDS_BETWEEN_TRIES: Final = 2.0
-_held: Final[list[BaseFileLock]] = []
+_held: Final[dict[Path, BaseFileLock]] = {}
 """Locks of this process: a lock that is collected is a lock let go of."""
 
 
@@ -30,7 +30,7 @@ def lease_folder() -> Path:
 def lease(devices: Sequence[str], folder: Path, seconds_between_tries: float = _SECONDS_BETWEEN_TRIES) -> int:
     """Take the first device that no other process has, and keep it until this process ends, however it ends.
 
-    Waits while all are taken.
+    A process that asks again is given what it has. Waits while all are taken.
 
     Args:
         devices: names that mean the same device in every process, such as UUIDs.
@@ -40,15 +40,19 @@ def lease(devices: Sequence[str], folder: Path, seconds_between_tries: float = _
     Returns:
         The place of the device in `devices`.
     """
+    locks = [folder / f"{device}.lock" for device in devices]
+    own = [place for place, lock in enumerate(locks) if lock in _held]
+    if own:
+        return own[0]
     waited = False
     while True:
-        for place, device in enumerate(devices):
-            lock = FileLock(folder / f"{device}.lock")
+        for place, path in enumerate(locks):
+            lock = FileLock(path)
             try:
                 lock.acquire(blocking=False)
             except Timeout:
                 continue
-            _held.append(lock)
+            _held[path] = lock
             return place
         if not waited:
             logger.info("all %d GPUs are taken by other jobs of mmsn; waiting for one", len(devices))

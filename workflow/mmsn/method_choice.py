@@ -18,7 +18,7 @@ def written_out(names: Iterable[str], feature_sets: Iterable[str]) -> tuple[Meth
 
 
 def choose_methods(
-    choice: MethodChoice, among: tuple[Method, ...], feature_sets: Iterable[str], key: str, strict: bool = True
+    choice: MethodChoice, among: tuple[Method, ...], feature_sets: Iterable[str], key: str
 ) -> tuple[Method, ...]:
     """The methods of `among` that a choice names, in the order of `among`.
 
@@ -27,8 +27,6 @@ def choose_methods(
         among: what there is to choose from.
         feature_sets: that `*` stands for.
         key: of the configuration, named in errors.
-        strict: whether a name that is none of `among` is an error; else it is passed over, as in a default list that
-            a smaller study does not have all of.
 
     Raises:
         ValueError: when a name is none of `among`.
@@ -39,7 +37,7 @@ def choose_methods(
         return tuple(method for method in among if finetuned_in_paper(method))
     wanted = written_out(choice, feature_sets)
     unknown = next((method.id for method in wanted if method not in among), None)
-    if unknown is not None and strict:
+    if unknown is not None:
         known = ", ".join(method.id for method in among) or "none"
         raise ValueError(f"{key}: {unknown!r} is not among the methods to choose from: {known}")
     return tuple(method for method in among if method in wanted)

@@ -261,10 +261,16 @@ class Study(Section):
 
     def judged_with_ehr(self, protocol: EvaluationProtocol) -> dict[Method, tuple[str, ...]]:
         """Methods that a protocol also judges with the record, and the feature sets that each is given."""
+        key, among = f"ehr_at_evaluation.{protocol}", self.evaluated(protocol)
         choice = getattr(self.ehr_at_evaluation, protocol) if self.ehr_sets else ()
-        among = self.evaluated(protocol)
-        chosen = choose_methods(choice, among, self.feature_sets, f"ehr_at_evaluation.{protocol}", strict=False)
+        if choice == "msn":
+            chosen = tuple(m for m in among if m.kind in ("msn", "msn+ehr") and m.control is None)
+        else:
+            chosen = choose_methods(choice, among, self.feature_sets, key)
         given = {m: self.ehr_sets if m.feature_set is None else (m.feature_set,) for m in chosen}
+        without = next((m.id for m, sets in given.items() if not set(sets) <= set(self.ehr_sets)), None)
+        named = not isinstance(choice, str)
+        _require(not named or without is None, f"{key}: {without} has a set that ehr_at_evaluation.feature_sets lacks")
         return {m: sets for m, sets in given.items() if set(sets) <= set(self.ehr_sets)}
 
     @property

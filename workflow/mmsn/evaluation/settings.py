@@ -133,8 +133,9 @@ class EhrAtEvaluationSettings(Section):
 
     feature_sets: Literal["all"] | tuple[str, ...] = "all"
     """Names from `feature_sets`; [] for none of this."""
-    linear: MethodChoice = ("msn", "msn+ehr(*)")
-    """Encoders judged by linear heads; all sets of an encoder share every forward pass."""
+    linear: Literal["msn"] | MethodChoice = "msn"
+    """Encoders judged by linear heads; all sets of an encoder share every forward pass. `msn`: MSN with and without
+    EHR, as far as the study has them; else chosen as in `finetune.methods`."""
     finetune: MethodChoice = ()
     """Encoders that are fine-tuned, once a feature set: thirteen full fine-tunings a backbone and encoder, so none by
     default."""

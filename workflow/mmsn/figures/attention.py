@@ -63,7 +63,7 @@ class AttentionMaps:
     targets: NDArray[np.float32]
     """[K, L] 1, 0, or NaN where ignored."""
     how: str
-    """How the methods were chosen."""
+    """A sentence on how the methods were chosen."""
 
     @property
     def patches(self) -> NDArray[np.float32]:
@@ -141,7 +141,7 @@ def run_attention(
     seed: int,
     device: str = "auto",
 ) -> None:
-    """Compute the maps of the reference and one variant with EHR and write them, private, as safetensors.
+    """Compute the maps of the reference and one other method and write them, private, as safetensors.
 
     Raises:
         UserError: a file is missing or of another split; encoders with other heads or patches.

@@ -1,4 +1,4 @@
-"""Attention maps of the last layer, the reference beside one variant with EHR (the paper's figure 4)."""
+"""Attention maps of the last layer, the reference beside one other method (the paper's figure 4)."""
 
 from typing import Any, Final
 
@@ -74,7 +74,7 @@ def draw_heads(maps: AttentionMaps, title: str, note: str) -> Figure:
 def _sentences(maps: AttentionMaps) -> list[str]:
     return [
         "What the class token attends to in the last layer; one scale for all maps. Each row: a test image drawn at "
-        f"random among those with the label at its left. The variant with EHR: {maps.how}.",
+        f"random among those with the label at its left. {maps.how}",
     ]
 
 

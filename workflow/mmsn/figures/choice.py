@@ -6,7 +6,7 @@ from typing import Final
 
 from mmsn.figures.settings import FourOrNamed
 from mmsn.method_choice import choose_methods
-from mmsn.methods import Method
+from mmsn.methods import Method, method_from_id
 from mmsn.training.settings import BackboneSettings
 
 _MOST: Final = 4
@@ -31,10 +31,16 @@ def pictured_methods(
         return choose_methods(choice, among, feature_sets, "figures.tsne_methods")
     with_ehr = [method for method in among if method.feature_set and not method.control]
     reference = [method for method in among if method.id == baseline]
-    first = [method for method in with_ehr if method.kind == f"{baseline}+ehr"][:1]
+    first = list(variants_with_ehr(among, baseline)[:1])
     plain = [method for method in among if method.feature_set is None and not method.has_fusion]
     in_turn = dict.fromkeys([*reference, *first, *plain, *with_ehr, *among])
     return tuple(in_turn)[:_MOST]
+
+
+def variants_with_ehr(among: Iterable[Method], baseline: str) -> tuple[Method, ...]:
+    """The reference's own variants with EHR: of MSN every `msn+ehr(<set>)`, not DINO's or MAE's, and no control."""
+    kind = f"{method_from_id(baseline).family}+ehr"
+    return tuple(method for method in among if method.kind == kind and not method.control and method.id != baseline)
 
 
 def patch_side(backbone: BackboneSettings) -> int | None:

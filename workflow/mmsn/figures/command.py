@@ -245,7 +245,7 @@ def calibration(
     data_note: Note = "",
     log: Log = None,
 ) -> None:
-    """Draw reliability curves by label: the reference and one variant with EHR, linear protocol."""
+    """Draw reliability curves by label: the reference and one other method, linear protocol."""
 
     def work() -> Callable[[], Figure]:
         from mmsn.figures.compared import compared_runs

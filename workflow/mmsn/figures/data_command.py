@@ -52,7 +52,7 @@ def attention(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     log: Log = None,
 ) -> None:
-    """Compute the last layer's attention of the reference and one variant with EHR on a few test images."""
+    """Compute the last layer's attention of the reference and one other method on a few test images."""
 
     def work() -> None:
         import torch

@@ -32,7 +32,7 @@ Protocol = Annotated[str, typer.Option("--protocol", help="linear or finetune.")
 Dataset = Annotated[str, typer.Option("--dataset", help="mimic-cxr, chexpert, nih-14 or another.")]
 Backbone = Annotated[str, typer.Option("--backbone", help="Name of the backbone in the title.")]
 Note = Annotated[str, typer.Option("--data-note", help="What makes the data special.")]
-Compared = Annotated[str | None, typer.Option("--compared", help="Id of the variant; else the highest AUROC.")]
+Compared = Annotated[str | None, typer.Option("--compared", help="Method beside the reference; else its best variant.")]
 Svg = Annotated[Path, typer.Option("--output-svg", help="Vector figure.")]
 Png = Annotated[Path, typer.Option("--output-png", help="Figure in pixels.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")]

@@ -117,7 +117,7 @@ def draw_reliability(
         setting: protocol, data set, backbone, note.
         test_set: whose images are counted.
         level: of the intervals.
-        how: how the variant with EHR was chosen.
+        how: a sentence on which methods stand side by side.
     """
     title = f"Calibration by label. {setting.title}"
     if not found:
@@ -127,7 +127,7 @@ def draw_reliability(
     patients = len(np.unique(test_set.patients))
     foot = [
         f"{count(len(test_set.images))} test images of {count(patients)} patients, in bins of equal numbers of images; "
-        f"bars: {percent(level)} bootstrap interval of patients. The variant with EHR: {how}.",
+        f"bars: {percent(level)} bootstrap interval of patients. {how}",
         *([f"Left out, too few images of a class: {', '.join(left_out)}."] if left_out else []),
         *([f"Not drawn: {hidden} bins of fewer than {FEWEST_PATIENTS} patients."] if hidden else []),
     ]

@@ -19,8 +19,11 @@ _SPARE: Final = 1.05
 
 def open_store(directory: Path) -> PixelStore:
     """Open a pixel store, from a copy on the node's own disk where `images.stage_to` asks for one."""
-    wanted = os.path.expandvars(os.environ.get(STAGE_TO, ""))
-    return PixelStore(staged(directory, Path(wanted)) if wanted else directory)
+    wanted = os.environ.get(STAGE_TO, "")
+    target = Path(os.path.expandvars(wanted))
+    if wanted and not target.is_absolute():  # a variable that is not set here stays in the text
+        logger.warning("warning: images.stage_to: %s is no absolute path here: pixels are read where they lie", wanted)
+    return PixelStore(staged(directory, target) if wanted and target.is_absolute() else directory)
 
 
 def staged(directory: Path, target: Path) -> Path:

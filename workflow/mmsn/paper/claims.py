@@ -48,7 +48,7 @@ CLAIMS: Final = (
     ),
     Claim(
         "no gain in fine-tuning",
-        "After fine-tuning, EHR makes no difference.",
+        "After fine-tuning, EHR gives no gain.",
         "no gain",
         (
             Block("finetune", MIMIC),
@@ -124,6 +124,12 @@ def other_data(study: Study, measured: Measured) -> str:
     return "the data are not the paper's" if study.note else ""
 
 
+def with_note(study: Study, measured: Measured) -> Study:
+    """The study with a note where its data are not the paper's and it does not say so itself."""
+    reason = other_data(study, measured)
+    return study if study.note or not reason else study.model_copy(update={"note": f"{reason.capitalize()}."})
+
+
 def _judged(claim: Claim, block: Block, backbone: str, study: Study, measured: Measured) -> Judgement:
     found = _models(block, backbone, measured)
     corrected = _with_holm(_evidence(claim, block, backbone, study, found))
@@ -131,15 +137,17 @@ def _judged(claim: Claim, block: Block, backbone: str, study: Study, measured: M
     name = study.backbones[backbone].title
     verdict = of_the_paper(here, other_data(study, measured))
     says = paper_says(claim.kind, block, name)
-    better = _better_sets(measured.judged.get((block.judged_by, block.dataset, backbone)), block)
+    better = _better_sets(measured.judged.get((block.judged_by, block.dataset, backbone)), block, study)
     return Judgement(claim, block, backbone, name, says, better, tuple(corrected), here, verdict)
 
 
-def _better_sets(judged: Judged | None, block: Block) -> str:
+def _better_sets(judged: Judged | None, block: Block, study: Study) -> str:
     if judged is None or block.share != ALL_IMAGES:
         return ""
     shown = one_row_a_method(judged.rows).query("metric == @METRIC and family == 'ehr'")
-    compared = shown[shown["p_holm"].notna()]
+    kind = f"{method_from_id(study.statistics.baseline).family}+ehr"  # not DINO's and MAE's beside MSN
+    own = shown["method"].map(lambda method: method_from_id(str(method)).kind == kind)
+    compared = shown[own & shown["p_holm"].notna()]
     better = (compared["difference"] > 0) & (compared["p_holm"] < ALPHA)
     return f"{int(better.sum())} of {len(compared)}" if len(compared) else ""
 
@@ -178,7 +186,7 @@ def _evidence(claim: Claim, block: Block, backbone: str, study: Study, found: Ma
         pairs = [(one, replace(one, control=control)) for one in planned]
         there = [pair for pair in pairs if pair[0] in present and pair[1].id in found]
         named = [other for _, other in pairs if other in study.methods]
-        evidence.append(against(f"{control} EHR", there, named or [pairs[0][1]]))
+        evidence.append(against(f"{control} EHR", there, named or [other for _, other in pairs[:1]]))
     return evidence
 
 

@@ -29,7 +29,7 @@ def _verdicts(judgements: Sequence[Judgement], level: float, note: str) -> Table
         Column("verdict on the paper's claim", numeric=False): lambda one: Cell(str(one.verdict), bold=True),
         Column("on these data", numeric=False): lambda one: Cell(str(one.here)),
         Column(f"this study ({percent(level)} CI)"): lambda one: _difference(one.evidence[0]),
-        Column("sets above MSN"): lambda one: Cell(one.better_sets if one.claim.kind != "comparison" else ""),
+        Column("sets above the reference"): lambda one: Cell(one.better_sets if one.claim.kind != "comparison" else ""),
         Column("controls beaten"): _controls,
         Column("the paper", numeric=False): lambda one: Cell(one.paper),
     }
@@ -39,15 +39,17 @@ def _verdicts(judgements: Sequence[Judgement], level: float, note: str) -> Table
     statements = dict.fromkeys(f"'{one.claim.id}': {one.claim.statement}" for one in judgements)
     caption = (
         *statements,
-        "AUROC. This study: mean of the models with EHR minus the reference, MSN (of 'single beats combined': minus "
-        "the mean of the combined sets), with the interval of a bootstrap of patients, all models on the same "
-        "resamples; with few training images, of the means over the random subsets.",
-        "Sets above MSN: feature sets that are better than MSN one by one, by p (Holm) over the sets.",
-        f"Supported: interval and p (Holm) leave out 0, every control is beaten likewise (MSN + g, shuffled EHR, "
-        f"constant EHR), and so is the reference over at least {FEWEST_SEEDS} seeds (p < {ALPHA:g}). Not supported: "
-        "better than MSN and not than a control, so that the record itself adds nothing that can be shown. "
-        f"Contradicted: clearly the other way. No gain: the interval ends below +{MARGIN:g}, half of the largest gain "
-        "that the paper reports for linear evaluation.",
+        f"AUROC. This study: mean of the models with EHR minus the reference{_named(judgements)} (of 'single beats "
+        "combined': minus the mean of the combined sets), with the interval of a bootstrap of patients, all models on "
+        "the same resamples; with few training images, of the means over the random subsets.",
+        "Sets above the reference: feature sets that are better than it one by one, by p (Holm) over the sets.",
+        "Supported: interval and p (Holm) leave out 0, every control is beaten likewise (the reference + g, shuffled "
+        f"EHR, constant EHR), and so is the reference over at least {FEWEST_SEEDS} seeds (p < {ALPHA:g}). Not "
+        "supported: better than the reference and not than a control, so that the record itself adds nothing that can "
+        "be shown. "
+        f"Contradicted: clearly the other way. No gain is supported where the interval ends below +{MARGIN:g}, half of "
+        "the largest gain that the paper reports for linear evaluation, and contradicted by a clear gain beyond; "
+        "EHR that does worse gives no gain either, and the verdict says so.",
     )
     return Table("What this study supports", tuple(columns), tuple(rows), note, caption)
 
@@ -82,6 +84,12 @@ def _comparisons(judgements: Sequence[Judgement], level: float, note: str) -> Ta
         "file has them with the reason.",
     )
     return Table("The comparisons behind the verdicts", tuple(headers), tuple(rows), note, caption)
+
+
+def _named(judgements: Sequence[Judgement]) -> str:
+    """`, MSN`: what claims of a gain are judged against; nothing where there is none."""
+    names = dict.fromkeys(one.evidence[0].against for one in judgements if one.claim.kind != "comparison")
+    return f", {' or '.join(names)}" if names else ""
 
 
 def _where(one: Judgement) -> str:

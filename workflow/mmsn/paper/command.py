@@ -33,7 +33,7 @@ def tables(study: StudyFile, inputs: Inputs, output_folder: Folder, log: Log = N
     """Write every table of the paper, and what this study says of its claims, as csv, Markdown, LaTeX and HTML."""
 
     def work() -> None:
-        from mmsn.paper.claims import claims_frame, judge_claims
+        from mmsn.paper.claims import claims_frame, judge_claims, with_note
         from mmsn.paper.claims_table import claims_tables
         from mmsn.paper.sources import parse_inputs, read_measured
         from mmsn.paper.tables import fill_tables
@@ -42,7 +42,7 @@ def tables(study: StudyFile, inputs: Inputs, output_folder: Folder, log: Log = N
         for filled in fill_tables(chosen, measured):
             _write(output_folder / f"paper_table_{filled.id}", filled.numbers, filled.shown)
         judgements = judge_claims(chosen, measured)
-        shown = claims_tables(judgements, chosen.statistics.level, chosen.note)
+        shown = claims_tables(judgements, chosen.statistics.level, with_note(chosen, measured).note)
         _write(output_folder / "claims", claims_frame(judgements), shown)
 
     raise typer.Exit(console.run(work, log))
@@ -66,7 +66,7 @@ def opening(
         from mmsn.paper.sources import parse_inputs, read_measured
 
         chosen, measured = _study(study), read_measured(parse_inputs(inputs))
-        record = read_record((pretrained / run.path / "resolved.yaml" for run in chosen.grid), benchmarks)
+        record = read_record(pretrained, (run.path for run in chosen.grid), benchmarks)
         write_text(output, opening_page(chosen, measured, judge_claims(chosen, measured), record))
 
     raise typer.Exit(console.run(work, log))

@@ -101,7 +101,13 @@ def _heading(block: Block, metric: Metric) -> str:
 def _footnotes(cells: pd.DataFrame) -> dict[str, str]:
     """A letter for each reason, in the order of the table."""
     reasons = dict.fromkeys(cells.loc[cells["reason"] != "", "reason"])
-    return {reason: _LETTERS[place % len(_LETTERS)] for place, reason in enumerate(reasons)}
+    return {reason: _letter(place) for place, reason in enumerate(reasons)}
+
+
+def _letter(place: int) -> str:
+    """a to z, then aa, ab, ..."""
+    before, last = divmod(place, len(_LETTERS))
+    return (_LETTERS[before - 1] if before else "") + _LETTERS[last]
 
 
 def _caption(
@@ -116,8 +122,8 @@ def _caption(
     sentences += _of_published(cells, own, note)
     if any(isinstance(mark, str) and mark for mark in (*cells["mark"], *cells["published_mark"])):
         sentences.append(
-            f"{STRONG_MARK} p < 0.001, {WEAK_MARK} p < 0.05: better than MSN by the published test, which nearly every "
-            "difference passes; the tables of results have the right tests."
+            f"{STRONG_MARK} p < 0.001, {WEAK_MARK} p < 0.05: better than the reference by the published test, "
+            "which nearly every difference passes; the tables of results have the right tests."
         )
     if (~cells["in_paper"]).any():
         sentences.append("Rows below the last rule are this study's own: the paper's table does not have them.")

@@ -3,7 +3,8 @@
 import html
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import yaml
 
@@ -115,11 +116,26 @@ def _what_was_run(study: Study, measured: Measured, record: Record) -> Iterator[
 
 def _settings(study: Study) -> str:
     """Every resolved value, folded away; where the data lie is nobody's business but the user's."""
-    resolved = study.model_dump(mode="json", exclude={"data", "results"})
+    resolved = _without_paths(study.model_dump(exclude={"data", "results"}), study.model_dump(mode="json"))
     text = html.escape(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
     lines = "\n".join(f"   {line}" for line in text.splitlines())
     summary = "<details><summary>Every resolved setting (without the paths of data)</summary><pre>"
     return f"\n.. raw:: html\n\n   {summary}\n{lines}\n   </pre></details>\n"
+
+
+def _without_paths(typed: Any, written: Any) -> Any:
+    """Settings as JSON has them, without those that are paths, or files of weights.
+
+    Args:
+        typed: the settings as Python has them, which knows what a path is.
+        written: the same for JSON.
+    """
+    if isinstance(typed, dict):
+        kept = {key: value for key, value in typed.items() if not isinstance(value, Path) and key != "weights"}
+        return {key: _without_paths(value, written[key]) for key, value in kept.items()}
+    if isinstance(typed, (list, tuple)):
+        return [_without_paths(one, other) for one, other in zip(typed, written, strict=True)]
+    return written
 
 
 def _conformance(measured: Measured) -> Iterator[str]:

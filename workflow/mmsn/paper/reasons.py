@@ -19,6 +19,7 @@ def why_empty(study: Study, backbone: str, method: Method, block: Block) -> str:
     reasons = (
         _of_data(study, block.dataset),
         f"{backbone} is not in runs.backbones" if backbone not in study.runs.backbones else "",
+        _of_supervised(study, method, block),
         _of_method(study, method),
         _of_protocol(study, method, block),
         _of_share(study, method, block),
@@ -39,13 +40,26 @@ def _of_external(study: Study, method: Method, block: Block) -> str:
     return "" if method in chosen else f"not in external.{block.dataset}.{block.judged_by}"
 
 
+def _of_supervised(study: Study, method: Method, block: Block) -> str:
+    """The supervised baselines need both keys, so both are named at once."""
+    if block.protocol != "supervised":
+        return ""
+    chosen = {"runs.methods": study.methods, "finetune.methods": study.evaluated("finetune")}
+    lacking = [key for key, methods in chosen.items() if method not in methods]
+    weights = _weights(method) if method not in study.methods else ""
+    return f"{method.id} is not in {' and '.join(lacking)}{weights}" if lacking else ""
+
+
 def _of_method(study: Study, method: Method) -> str:
     if method in study.methods:
         return ""
     if method.feature_set is not None and method.feature_set not in study.feature_sets:
         return f"{method.feature_set} is not in feature_sets"
-    weights = ", which needs backbones.<name>.imagenet" if method.starts_from_imagenet else ""
-    return f"not in runs.methods{weights}"
+    return f"not in runs.methods{_weights(method)}"
+
+
+def _weights(method: Method) -> str:
+    return ", which needs backbones.<name>.imagenet" if method.starts_from_imagenet else ""
 
 
 def _of_protocol(study: Study, method: Method, block: Block) -> str:

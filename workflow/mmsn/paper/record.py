@@ -12,11 +12,14 @@ from typing import Any, Final
 
 import yaml
 
+from mmsn.training.recorded import recorded_seconds
+
 _SHOWN: Final = (
     *("mmsn", "snakemake", "torch", "torchvision", "timm", "numpy", "pandas"),
     *("pyarrow", "duckdb", "scikit-learn", "scipy", "numba"),
 )
 _SECONDS_AN_HOUR: Final = 3600
+_PRETRAIN: Final = "pretrain"
 
 
 @dataclass(frozen=True)
@@ -34,25 +37,33 @@ class Record:
     code: tuple[str, ...]
     """Digests of the code that models were pretrained with."""
     hours: Mapping[str, float]
-    """Stage -> hours that its last finished jobs took, one after the other."""
+    """Stage -> hours that its last finished jobs took, one after the other; of a training that was stopped, and went
+    on, the hours before too."""
 
 
-def read_record(resolved: Iterable[Path], benchmarks: Path) -> Record:
+def read_record(pretrained: Path, runs: Iterable[str], benchmarks: Path) -> Record:
     """Read what the jobs left.
 
     Args:
-        resolved: `resolved.yaml` of the pretrained models; those that are not there are passed over.
-        benchmarks: folder of the benchmark files, one subfolder a stage.
+        pretrained: folder of the pretrained models.
+        runs: of the study, each a folder below `pretrained` with `resolved.yaml` and `history.parquet`; those that are
+            not there are passed over.
+        benchmarks: folder of the benchmark files, one subfolder a stage, that of pretraining laid out as `pretrained`.
     """
-    runs = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in resolved if path.exists()]
+    resolved = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in _resolved(pretrained, runs)]
     return Record(
         versions={"Python": platform.python_version(), **_versions()},
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
-        devices=Counter(_of(runs, "device")),
-        torch=tuple(dict.fromkeys(_of(runs, "torch"))),
-        code=tuple(dict.fromkeys(_of(runs, "code_digest"))),
-        hours=_hours(benchmarks),
+        devices=Counter(_of(resolved, "device")),
+        torch=tuple(dict.fromkeys(_of(resolved, "torch"))),
+        code=tuple(dict.fromkeys(_of(resolved, "code_digest"))),
+        hours=_hours(benchmarks, pretrained),
     )
+
+
+def _resolved(pretrained: Path, runs: Iterable[str]) -> list[Path]:
+    files = (pretrained / run / "resolved.yaml" for run in runs)
+    return [path for path in files if path.exists()]
 
 
 def _of(runs: Iterable[Mapping[str, Any]], key: str) -> list[str]:
@@ -69,11 +80,13 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _hours(benchmarks: Path) -> dict[str, float]:
+def _hours(benchmarks: Path, pretrained: Path) -> dict[str, float]:
     total: dict[str, float] = {}
     for path in sorted(benchmarks.rglob("*.tsv")):
-        stage = path.relative_to(benchmarks).with_suffix("").parts[0]
+        stage, *below = path.relative_to(benchmarks).with_suffix("").parts
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        total[stage] = total.get(stage, 0.0) + sum(float(row["s"]) for row in rows) / _SECONDS_AN_HOUR
+            seconds = sum(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
+        if stage == _PRETRAIN:  # a benchmark counts since the last start, and a run may have been stopped and gone on
+            seconds = max(seconds, recorded_seconds(pretrained.joinpath(*below)))
+        total[stage] = total.get(stage, 0.0) + seconds / _SECONDS_AN_HOUR
     return dict(sorted(total.items(), key=lambda item: -item[1]))

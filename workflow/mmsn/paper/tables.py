@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mmsn.paper.cells import fill, parts
+from mmsn.paper.claims import with_note
 from mmsn.paper.counts import feature_sets, feature_table, split_sizes, split_table
 from mmsn.paper.definitions import TABLES
 from mmsn.paper.layout import lay_out
@@ -27,6 +28,7 @@ class Filled:
 
 def fill_tables(study: Study, measured: Measured) -> Iterator[Filled]:
     """All of them, in the paper's order; a cell that was not measured says why."""
+    study = with_note(study, measured)
     sizes, sets = split_sizes(study, measured), feature_sets(study)
     yield Filled("1", sizes, (split_table(sizes, study.note),))
     yield Filled("2", sets, (feature_table(sets, study.note),))

@@ -53,7 +53,9 @@ def judge(kind: Kind, reference: Evidence, controls: Sequence[Evidence] = ()) ->
     """What comparisons say of a claim.
 
     A gain is supported where models with EHR beat the reference *and* every control (SPEC 3), in the bootstrap of
-    patients and over at least three seeds. `no gain` is supported where every interval ends below `MARGIN`.
+    patients and over at least three seeds. `no gain` is supported where every interval ends below `MARGIN`, also where
+    a difference is clear but smaller than that, or clear and for the worse; it is contradicted by a clear gain whose
+    interval reaches the margin.
 
     Args:
         kind: `gain`: EHR against the reference and controls; `comparison`: one group against another; `no gain`.
@@ -83,15 +85,15 @@ def of_the_paper(verdict: Verdict, other_data: str) -> Verdict:
 
 
 def _judge_no_gain(reference: Evidence, effect: Effect) -> Verdict:
-    if reference.direction > 0:
-        return _if_seeds_agree("contradicted", reference)
     if not effect.hi < MARGIN:
+        if reference.direction > 0:
+            return _if_seeds_agree("contradicted", reference)
         return Verdict("cannot say", f"the interval reaches beyond +{MARGIN:g}")
     if effect.seeds < FEWEST_SEEDS:
         return Verdict("cannot say", _too_few(effect))
     if not effect.hi_seeds < MARGIN:
         return Verdict("cannot say", f"the interval over seeds reaches beyond +{MARGIN:g}")
-    return Verdict("supported")
+    return Verdict("supported", "EHR does worse" if reference.direction < 0 else "")
 
 
 def _if_seeds_agree(word: Word, *evidence: Evidence) -> Verdict:

@@ -15,6 +15,8 @@ from mmsn.planning.assumptions import (
     PREDICTION_BYTES,
     PRETRAIN_EPOCHS,
     PRETRAIN_HOURS,
+    READ_SECONDS,
+    RESAMPLE_SECONDS,
     STAGE_MINUTES,
     START_MINUTES,
     TRAIN_IMAGES,
@@ -24,10 +26,10 @@ from mmsn.planning.assumptions import (
     scaled_to,
 )
 from mmsn.planning.compute import FORWARD_AND_BACKWARD, Shape, shape_of, training_step
-from mmsn.planning.jobs import TARGET, Job, results_folder
-from mmsn.planning.measured import Measurements
+from mmsn.planning.jobs import TARGET, Job, kind_of, results_folder
+from mmsn.planning.measured import SCORING, Measurements
 from mmsn.planning.sizes import Sizes, sizes_elsewhere
-from mmsn.planning.work import amount
+from mmsn.planning.work import amount, files_of_full_size
 
 MIMIC: Final = "mimic-cxr"
 _LABELS: Final = 14
@@ -75,11 +77,14 @@ class Estimator:
         if self.measurements:
             alike = self.measurements.like(job, backbone)
             if alike:
-                hours = self.measurements.hours(alike, self._amount(job))
+                hours = self.measurements.hours(alike, self._amount(job), _scoring(job))
                 return Cost(hours, max(other.peak_gb for other in alike), disk, True)
         return Cost(self._assumed_hours(job, backbone), reserved, disk, False)
 
     def _amount(self, job: Job) -> float:
+        if kind_of(job.benchmark or "") in SCORING:
+            few = [path for path in job.predictions if "/low-data/" in path]
+            return files_of_full_size(len(few), self.sizes)
         settings = job.settings()
         passes = settings.get("epochs") or settings.get("max_epochs") or 1
         return amount(job.stage, settings, self._sizes[job.data_set], passes, _subset(job))
@@ -95,7 +100,7 @@ class Estimator:
         if job.rule == "image_shard":
             return sizes.total / self.shards / IMAGES_PER_SECOND / 3600
         if job.stage in ("study", "tables", "figures"):
-            return STAGE_MINUTES[job.stage] / 60
+            return STAGE_MINUTES[job.stage] / 60 + files_of_full_size(len(job.predictions), sizes) * _scoring(job)
         if job.stage in STAGE_MINUTES:
             return 0.1 / 60 + STAGE_MINUTES[job.stage] / 60 * scaled_to(sizes.total)
         if job.rule.endswith("_shard"):  # of another data set
@@ -152,6 +157,12 @@ class Estimator:
         if job.stage in ("cohort", "imputation", "features"):
             return 0.01 * scaled_to(sizes.total)
         return 0.0
+
+
+def _scoring(job: Job) -> float:
+    """Hours for one file of predictions of the published test set, in a table or figure."""
+    resamples = job.settings("statistics").get("resamples") or job.settings().get("resamples") or 0
+    return (READ_SECONDS + RESAMPLE_SECONDS * resamples / 1000 / job.threads) / 3600
 
 
 def _subset(job: Job) -> float | None:

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +20,8 @@ TARGET: Final = "target"
 """Stage of the rules that only collect others (`all`, `tables`): no work."""
 _DEEPER: Final = ("evaluate",)
 _SHARD: Final = re.compile(r"p\d\d")
+OF_FEW_IMAGES: Final = ("low_data", "learning_curves")
+"""Names of the table and the figure that score every model trained on few images."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,16 @@ class Job:
     def data_set(self) -> str:
         """Whose images it reads, by the path of their table; MIMIC-CXR's where the command names none."""
         return Path(self.options.get("images", "cohort/mimic-cxr/rows.parquet")).parent.name
+
+    @property
+    def predictions(self) -> list[str]:
+        """The files of predictions that it reads."""
+        return [path for path in self.inputs if Path(path).name == "predictions.parquet"]
+
+    @property
+    def place(self) -> tuple[tuple[tuple[str, int], ...], ...]:
+        """Sorts jobs by the folders of their logs, numbers by size: MSN before MSN+EHR, seed 2 before seed 10."""
+        return tuple(tuple(_words_and_numbers(part)) for part in self.key.split("/"))
 
     @property
     def gpus(self) -> int:
@@ -149,16 +161,26 @@ def stage_of(benchmark: str) -> str:
 
 
 def kind_of(benchmark: str) -> str:
-    """The stage, and within it what distinguishes jobs that take different times: a shard from the index."""
+    """The stage, and within it what distinguishes jobs that take different times: a shard from the index.
+
+    Of models trained on few images that is the protocol: fine-tuning computes what a linear head does not.
+    """
     name = Path(benchmark).stem
     stage = stage_of(benchmark)
     if stage == "images":
         return f"{stage} shard" if _SHARD.fullmatch(name) else f"{stage} {name}"
-    if stage in ("evaluate/linear", "evaluate/finetune"):
-        return f"{stage} {_below_benchmarks(benchmark).split('/')[2]}"  # the data set
+    if stage in ("evaluate/linear", "evaluate/finetune", "evaluate/low-data"):
+        return f"{stage} {_below_benchmarks(benchmark).split('/')[2]}"  # the data set; of few images the protocol
     if stage in ("cohort", "representation"):
         return f"{stage} {name}"
-    return f"{stage} {name.partition('_')[0]}" if stage in ("tables", "figures") else stage
+    if stage in ("tables", "figures"):
+        return f"{stage} {next((few for few in OF_FEW_IMAGES if name.startswith(few)), name.partition('_')[0])}"
+    return stage
+
+
+def _words_and_numbers(text: str) -> Iterator[tuple[str, int]]:
+    for word, number in re.findall(r"(\D*)(\d*)", text.removesuffix(".log")):
+        yield word, int(number or -1)
 
 
 def _below_benchmarks(path: str) -> str:

@@ -12,9 +12,10 @@ import yaml
 from mmsn.files import read_table
 from mmsn.methods import Method, method_from_id
 from mmsn.planning.assumptions import START_MINUTES
-from mmsn.planning.jobs import Job, kind_of, stage_of
+from mmsn.planning.jobs import OF_FEW_IMAGES, Job, kind_of, stage_of
 from mmsn.planning.sizes import Sizes, sizes_elsewhere, sizes_of
-from mmsn.planning.work import amount, section_name
+from mmsn.planning.work import amount, files_of_full_size, section_name
+from mmsn.training.recorded import recorded_seconds
 from mmsn.training.settings import SECTIONS
 
 _SPEED_KEYS: Final = (
@@ -31,8 +32,10 @@ _SPEED_KEYS: Final = (
 _START_MODEL: Final = START_MINUTES / 60
 _START: Final = 2 / 3600
 """Hours that starting takes, with and without torch; no part of a job's speed."""
+SCORING: Final = ("tables low_data", "figures learning_curves")
+"""Kinds whose work is the files of predictions that they score, not images."""
 _SHAPE_KEYS: Final = ("architecture", "options")
-_WITH_MODEL: Final = ("pretrain", "evaluate", "embeddings")
+WITH_MODEL: Final = ("pretrain", "evaluate", "embeddings")
 """Stages whose time is a model's."""
 
 
@@ -65,7 +68,7 @@ class Measurements:
         kind = kind_of(job.benchmark) if job.benchmark else ""
         alike = [other for other in self.jobs if other.kind == kind and other.hours > 0]
         method = method_from_id(job.wildcards["method"]) if "method" in job.wildcards else None
-        if backbone is not None and job.stage.startswith(_WITH_MODEL):
+        if backbone is not None and job.stage.startswith(WITH_MODEL):
             alike = [other for other in alike if other.backbone and _same(other.backbone, backbone, _SHAPE_KEYS)]
         if method is not None and job.stage == "pretrain":
             asked = job.settings()
@@ -76,9 +79,15 @@ class Measurements:
             ]
         return alike
 
-    def hours(self, alike: list[Finished], work: float) -> float:
-        """Hours for `work`, at the mean speed of finished jobs, whose start is not scaled."""
-        start = _START_MODEL if alike[0].kind.startswith(_WITH_MODEL) else _START
+    def hours(self, alike: list[Finished], work: float, a_file: float = 0.0) -> float:
+        """Hours for `work`, at the mean speed of finished jobs, whose start is not scaled.
+
+        What scores models of few images may have been finished with a handful of small files, which say nothing of its
+        speed: there the hours are the measured ones and `a_file` hours for each file of full size more.
+        """
+        if alike[0].kind in SCORING:
+            return mean(max(_START, other.hours + (work - other.work) * a_file) for other in alike)
+        start = _START_MODEL if alike[0].kind.startswith(WITH_MODEL) else _START
         speeds = (max(other.hours - start, 0.1 * other.hours) / other.work for other in alike)
         return start + work * mean(speeds)
 
@@ -105,12 +114,11 @@ def _finished(folder: Path, study: Mapping[str, Any], sizes: Sizes) -> Iterator[
         if row is None:
             continue
         below = path.relative_to(folder / "benchmarks").with_suffix("").parts
-        stage = stage_of(str(path))
+        stage, kind = stage_of(str(path)), kind_of(str(path))
         backbone, method = _model(below, study)
         resolved = _resolved(folder, below) if stage == "pretrain" else {}
-        settings = resolved.get("settings") or _settings(study, stage, method)
+        settings = resolved.get("settings") or _settings(study, kind, method)
         passes = resolved.get("passes") or settings.get("max_epochs", 1)
-        kind, subset = kind_of(str(path)), _share(below)
         data_set = kind.partition(" ")[2] if stage in ("evaluate/linear", "evaluate/finetune") else ""
         counted = sizes if data_set in ("", "mimic-cxr") else sizes_elsewhere(folder, data_set)
         yield Finished(
@@ -120,7 +128,9 @@ def _finished(folder: Path, study: Mapping[str, Any], sizes: Sizes) -> Iterator[
             backbone,
             method,
             settings,
-            amount(stage, settings, counted, passes, subset),
+            _scored(folder, path.stem, sizes)
+            if kind in SCORING
+            else amount(stage, settings, counted, passes, _share(below)),
             resolved.get("device", ""),
         )
 
@@ -159,14 +169,22 @@ def _resolved(folder: Path, below: tuple[str, ...]) -> dict[str, Any]:
     settings: dict[str, Any] = next((resolved[name] for name in SECTIONS if name in resolved), {})
     epochs = read_table(history, ["images_per_second"]).to_pylist() if history.is_file() else []
     # a benchmark counts the time since the last start alone, and a run may have been stopped and gone on
-    seconds = sum(resolved.get("images", 0) / epoch["images_per_second"] for epoch in epochs)
+    seconds = recorded_seconds(run)
     device = str(resolved.get("device", ""))
     return {"settings": settings, "passes": len(epochs), "seconds": seconds, "device": device}
 
 
-def _settings(study: Mapping[str, Any], stage: str, method: Method | None) -> Mapping[str, Any]:
-    settings: Mapping[str, Any] = study.get(section_name(stage, method), {}) or {}
+def _settings(study: Mapping[str, Any], kind: str, method: Method | None) -> Mapping[str, Any]:
+    settings: Mapping[str, Any] = study.get(section_name(kind, method), {}) or {}
     return settings
+
+
+def _scored(folder: Path, name: str, sizes: Sizes) -> float:
+    """Files of few images that `low_data_<protocol>_<data set>_<backbone>` was made of, as files of full size."""
+    few = next(few for few in OF_FEW_IMAGES if name.startswith(few))
+    protocol, data_set, backbone = name.removeprefix(f"{few}_").split("_", maxsplit=2)
+    runs = f"{protocol}/*/*/{data_set}/{backbone}/*/*/predictions.parquet"
+    return files_of_full_size(len(list((folder / "evaluate" / "low-data").glob(runs))), sizes)
 
 
 def _share(below: tuple[str, ...]) -> float | None:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mmsn.planning.assumptions import SOURCES
+from mmsn.planning.assumptions import DISK, SOURCES, STARTING, UNKNOWN
 from mmsn.planning.estimate import Cost, Estimator
 from mmsn.planning.jobs import TARGET, Job
-from mmsn.planning.measured import Measurements
+from mmsn.planning.measured import WITH_MODEL, Measurements
 from mmsn.planning.schedule import stage_order, wall_hours
 from mmsn.planning.sizes import Sizes
 
@@ -161,11 +161,10 @@ def _grounds(plan: Plan) -> Iterator[str]:
     if assumed:
         yield "Assumed (memory is then what the rule reserves):"
         yield from (f"  {stage}: {SOURCES[stage]}" for stage in assumed if stage in SOURCES)
-        unknown = [
-            stage
-            for stage in assumed
-            if stage not in SOURCES and stage not in ("study", "tables", "figures", "features")
-        ]
+        unknown = [stage for stage in assumed if stage not in SOURCES]
         if unknown:
-            yield f"  {', '.join(unknown)}: a quarter of the rule's time limit"
+            yield f"  {', '.join(unknown)}: {UNKNOWN}"
+        if any(stage.startswith(WITH_MODEL) for stage in assumed):
+            yield f"  {STARTING}"
+    yield DISK
     yield "Early stopping shortens this. Checkpoints of running models are not counted: six times an encoder each."

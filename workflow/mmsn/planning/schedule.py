@@ -34,20 +34,21 @@ def in_order(jobs: Sequence[Job], waits_for: Edges) -> list[Job]:
 
 
 def stage_order(jobs: Sequence[Job]) -> list[str]:
-    """Stages by the longest chain of jobs that leads to one of theirs."""
+    """Stages by the longest chain of jobs that leads to one of theirs, by name where those are equally long."""
     waits_for = dependencies(jobs)
     depth: dict[str, int] = {}
     of_stage: dict[str, int] = {}
     for job in in_order(jobs, waits_for):
         depth[job.key] = 1 + max((depth[other] for other in waits_for[job.key]), default=0)
         of_stage[job.stage] = max(of_stage.get(job.stage, 0), depth[job.key])
-    return sorted(of_stage, key=lambda stage: of_stage[stage])
+    return sorted(of_stage, key=lambda stage: (of_stage[stage], stage))
 
 
 def wall_hours(jobs: Sequence[Job], hours: Mapping[str, float], gpus: int, cores: int) -> float:
     """Hours until the last job ends when each starts as soon as its inputs and its share of the machine are there.
 
-    List scheduling: of the jobs that could start, the one with the longest chain behind it comes first.
+    List scheduling: of the jobs that could start, the one with the longest chain behind it comes first; of equally long
+    ones the first by key, so that the order of `jobs` does not matter.
 
     Args:
         jobs: all of them.
@@ -64,7 +65,7 @@ def wall_hours(jobs: Sequence[Job], hours: Mapping[str, float], gpus: int, cores
         for other in before:
             readers[other].append(key)
     open_inputs = {key: len(before) for key, before in waits_for.items()}
-    ready = sorted((key for key, count in open_inputs.items() if not count), key=lambda key: -behind[key])
+    ready = sorted((key for key, count in open_inputs.items() if not count), key=lambda key: (-behind[key], key))
     running: list[tuple[float, str]] = []
     free, now = [gpus, cores], 0.0
     while ready or running:
@@ -80,7 +81,7 @@ def wall_hours(jobs: Sequence[Job], hours: Mapping[str, float], gpus: int, cores
             open_inputs[reader] -= 1
             if not open_inputs[reader]:
                 ready.append(reader)
-        ready.sort(key=lambda key: -behind[key])
+        ready.sort(key=lambda key: (-behind[key], key))
     return now
 
 

@@ -11,7 +11,8 @@ from mmsn.files import read_table
 from mmsn.planning.jobs import Job
 
 PUBLISHED: Final = 376_201
-_SHARES: Final = (325_188 / 377_095, 15_282 / 377_095, 36_625 / 377_095)
+PUBLISHED_TEST: Final = 36_625
+_SHARES: Final = (325_188 / 377_095, 15_282 / 377_095, PUBLISHED_TEST / 377_095)
 """Of the published split: train, validate, test."""
 
 _ELSEWHERE: Final = {"nih-14": (32_457, 3_567, 15_735), "chexpert": (0, 0, 668)}

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from mmsn.planning.evidence import Evidence, Log, checkpoint_standing, read_log
 from mmsn.planning.jobs import TARGET, Job
 from mmsn.planning.reasons import NO_REASON, Why, why
+from mmsn.planning.schedule import stage_order
 
 State = Literal["done", "running", "failed", "stopped", "stale", "waiting"]
 STATES: Final[tuple[State, ...]] = ("done", "running", "failed", "stopped", "stale", "waiting")
@@ -27,7 +28,9 @@ class Standing:
 
 
 def judge(every: Sequence[Job], needed: Sequence[Job], evidence: Evidence) -> list[Standing]:
-    """The state of every job of the study that does work.
+    """The state of every job of the study that does work: stages in the order in which they can run, jobs by name.
+
+    Snakemake lists jobs in an order that differs from one time to the next.
 
     Args:
         every: all jobs of the study.
@@ -35,12 +38,15 @@ def judge(every: Sequence[Job], needed: Sequence[Job], evidence: Evidence) -> li
         evidence: what files and processes say.
     """
     pending = {job.key: job for job in needed}
-    return [_judged(pending.get(job.key), job, evidence) for job in every if job.stage != TARGET]
+    working = [job for job in every if job.stage != TARGET]
+    rank = {stage: place for place, stage in enumerate(stage_order(working))}
+    ordered = sorted(working, key=lambda job: (rank[job.stage], job.place))
+    return [_judged(pending.get(job.key), job, evidence) for job in ordered]
 
 
 def _judged(pending: Job | None, job: Job, evidence: Evidence) -> Standing:
     if job.log in evidence.logs:
-        return Standing(job, "running", _progress(read_log(job.log), "its process is alive"))
+        return _alive(job, read_log(job.log))
     if pending is None:
         return Standing(job, "done")
     reason, log = why(pending), read_log(job.log)
@@ -57,6 +63,12 @@ def _judged(pending: Job | None, job: Job, evidence: Evidence) -> Standing:
     if saved := checkpoint_standing(job.options.get("checkpoint")):
         return Standing(job, "stopped", f"{saved}; it goes on from there", reason)
     return Standing(job, "stale" if complete else "waiting", "", reason)
+
+
+def _alive(job: Job, log: Log | None) -> Standing:
+    """A job with a process on this machine, which may hang: a log that is silent for long says so."""
+    silent = f"; log silent for {log.age / 60:.0f} min" if log and log.age > FRESH else ""
+    return Standing(job, "running", _progress(log, f"its process is alive{silent}"))
 
 
 def _begun(job: Job, log: Log | None, reason: Why, evidence: Evidence) -> Standing:

@@ -191,14 +191,19 @@ def _names(rows: pd.DataFrame) -> str:
     return ", ".join(dict.fromkeys(rows["method_name"]))
 
 
-def seed_sentences(rows: pd.DataFrame) -> list[str]:
-    """What rows of several seeds show; nothing when every method has one."""
+def seed_sentences(rows: pd.DataFrame, single_seeds: str = "Single seeds are in the csv file.") -> list[str]:
+    """What rows of several seeds show; nothing when every method has one.
+
+    Args:
+        rows: with `seeds` and `p_seeds`.
+        single_seeds: where they are; empty where they are not kept.
+    """
     most = int(rows["seeds"].max())
     if most < 2:
         return []
     sentences = [
         f"Methods with several seeds (up to {most}): mean of the seeds' values; the intervals speak of other "
-        "test images or patients, not of training again. Single seeds are in the csv file."
+        f"test images or patients, not of training again. {single_seeds}".rstrip()
     ]
     if rows["p_seeds"].notna().any():
         sentences.append(

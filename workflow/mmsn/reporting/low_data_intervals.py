@@ -12,6 +12,7 @@ from mmsn.statistics.bootstrap import percentile_interval
 from mmsn.statistics.tests import FEWEST_SEEDS, paired_difference, paired_t_test
 
 _COMPARED: Final = ("difference", "difference_lo", "difference_hi", "p_paired", "p_draws")
+_OF_SEEDS: Final = ("p_seeds", "difference_lo_seeds", "difference_hi_seeds")
 _SUFFIX: Final[dict[Unit, str]] = {"images": "", "patients": "_patient"}
 
 
@@ -28,7 +29,9 @@ def with_intervals(rows: pd.DataFrame, measured: MeasuredSubsets, baseline: str,
         The rows with best_lo and best_hi, mean_lo and mean_hi (resampling images, as published), the same with _patient
         (resampling patients); difference of the means with difference_lo, difference_hi, p_paired (paired bootstrap of
         patients), p_holm (over the comparisons of the same family, share and metric), p_draws (paired t-test over the
-        subsets). Null for the reference, and where it has not the same seeds.
+        subsets), p_seeds (paired t-test over three or more seeds, of their means over the subsets) with p_seeds_holm,
+        difference_lo_seeds and difference_hi_seeds. Null for the reference, and where it has not the same seeds. Also
+        sd_seeds: standard deviation of the seeds' means, null for one.
     """
     found = {
         (method, share, metric): draws_of(measured, method, share, metric)
@@ -42,16 +45,17 @@ def with_intervals(rows: pd.DataFrame, measured: MeasuredSubsets, baseline: str,
         own, reference = found[row["method"], *place], found.get((baseline, *place))
         compared = reference is not None and row["method"] != baseline and reference.seeds == own.seeds
         added.append(_intervals(own, row, level) | (_compared(own, reference, level) if compared and reference else {}))
-    empty = dict.fromkeys(_COMPARED, float("nan"))
+    empty = dict.fromkeys((*_COMPARED, *_OF_SEEDS), float("nan"))
     joined = rows.join(pd.DataFrame([empty | columns for columns in added], index=rows.index))
     groups = [(row["family"], row["share"], row["metric"]) for row in records]
-    adjusted, _ = holm_within(groups, joined["p_paired"].tolist())
-    return joined.assign(p_holm=adjusted)
+    adjusted, of_seeds = (holm_within(groups, joined[name].tolist())[0] for name in ("p_paired", "p_seeds"))
+    return joined.assign(p_holm=adjusted, p_seeds_holm=of_seeds)
 
 
 def _intervals(own: Draws, row: dict[str, Any], level: float) -> dict[str, float]:
     best = own.numbers.index(int(row["best_draw"]))
-    bounds: dict[str, float] = {}
+    by_seed = own.values.mean(axis=0)
+    bounds = {"sd_seeds": float(by_seed.std(ddof=1)) if by_seed.size > 1 else float("nan")}
     for unit, suffix in _SUFFIX.items():
         replicates = own.replicates[unit]
         for what, values in (("best", replicates[best]), ("mean", replicates.mean(axis=0))):
@@ -65,4 +69,13 @@ def _compared(own: Draws, reference: Draws, level: float) -> dict[str, float]:
     replicates = [one.replicates["patients"].mean(axis=0) for one in (own, reference)]
     paired = paired_difference(replicates[0], replicates[1], float(ours.mean() - theirs.mean()), level)
     p_draws = paired_t_test(ours, theirs, level).p if len(ours) >= FEWEST_SEEDS else float("nan")
-    return dict(zip(_COMPARED, (paired.difference, paired.lo, paired.hi, paired.p, p_draws), strict=True))
+    found = dict(zip(_COMPARED, (paired.difference, paired.lo, paired.hi, paired.p, p_draws), strict=True))
+    return found | _over_seeds(own, reference, level)
+
+
+def _over_seeds(own: Draws, reference: Draws, level: float) -> dict[str, float]:
+    """The seeds' means over the subsets, seed by seed: what training again changes."""
+    if len(own.seeds) < FEWEST_SEEDS:
+        return {}
+    tested = paired_t_test(own.values.mean(axis=0), reference.values.mean(axis=0), level)
+    return dict(zip(_OF_SEEDS, (tested.p, tested.lo, tested.hi), strict=True))

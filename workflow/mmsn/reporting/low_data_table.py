@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmsn.reporting.captions import Setting, published_sentences
+from mmsn.reporting.captions import Setting, published_sentences, seed_sentences
 from mmsn.reporting.layout import Cell, Column, Row, Table, with_highest_bold
 from mmsn.reporting.low_data import MeasuredSubsets, excluded_labels
 from mmsn.reporting.number_format import count, decimal, p_value, percent, signed_with_interval, with_interval
@@ -72,6 +72,10 @@ def _columns(rows: pd.DataFrame, baseline: str) -> dict[str, list[Cell]]:
     if rows["difference"].notna().any():
         columns[f"mean vs {_reference(rows, baseline)}"] = [_difference(row) for row in records]
         columns["p (Holm)"] = [_p(row) for row in records]
+    if rows["sd_seeds"].notna().any():
+        columns["sd over seeds"] = [Cell(decimal(row["sd_seeds"]), order=row["sd_seeds"]) for row in records]
+    if rows["p_seeds"].notna().any():
+        columns["p (seeds)"] = [_p_seeds(row) for row in records]
     return columns
 
 
@@ -115,6 +119,14 @@ def _p(row: _Record) -> Cell:
     return Cell(p_value(row["p_holm"]), order=row["p_holm"], hint=hint)
 
 
+def _p_seeds(row: _Record) -> Cell:
+    if pd.isna(row["p_seeds"]):
+        return Cell()
+    ends = signed_with_interval(row["difference"], row["difference_lo_seeds"], row["difference_hi_seeds"])
+    hint = f"{ends}; after Holm's correction: {p_value(row['p_seeds_holm'])}"
+    return Cell(p_value(row["p_seeds"]), order=row["p_seeds"], hint=hint)
+
+
 def _caption(rows: pd.DataFrame, measured: MeasuredSubsets, by: str, statistics: StatisticsSettings) -> list[str]:
     units = "whole patients" if by == "patient" else "single images, as published"
     sentences = [
@@ -140,7 +152,10 @@ def _caption(rows: pd.DataFrame, measured: MeasuredSubsets, by: str, statistics:
         reasons = ", ".join(f"{label} ({reason})" for label, reason in left_out.items())
         sentences += [f"Left out of every mean of {percent(float(share))}: {reasons}."] if left_out else []
     if (rows["seeds"] > 1).any():
-        sentences.append("With several seeds, each subset's value is the mean over them.")
+        sentences.append(
+            "With several seeds, each subset's value is the mean over them, and each seed's that over its subsets."
+        )
+        sentences += seed_sentences(rows, single_seeds="")
     return sentences + published_sentences(rows)
 
 

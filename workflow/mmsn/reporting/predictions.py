@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mmsn.errors import UserError
 from mmsn.labels import LABELS
 from mmsn.lineage import HEAD_OF, NO_SPLIT, UNTRAINED_LABELS, Split
+from mmsn.statistics.ranking import evaluable
 
 _COLUMNS = ("dicom_id", "subject_id", "label", "target", "score")
 _AGAIN = "evaluate the run again"
@@ -98,6 +99,37 @@ def check_same_test_set(first: Predictions, second: Predictions, names: tuple[st
         raise UserError(
             f"runs {names[0]} and {names[1]} were not judged on the same test set: {difference}; "
             "evaluate both again on the same cohort"
+        )
+
+
+def check_same_training(first: Predictions, second: Predictions, names: tuple[str, str]) -> None:
+    """Refuse runs of which only one could learn a label: their macro means would be over other labels.
+
+    Raises:
+        UserError: names both runs and the labels.
+    """
+    other = sorted(set(first.untrained) ^ set(second.untrained))
+    if other:
+        raise UserError(
+            f"runs {names[0]} and {names[1]} were not trained on the same labels: only one of them had both classes of "
+            f"{', '.join(other)}; evaluate both again on the same cohort"
+        )
+
+
+def refuse_empty(test_set: Predictions, name: str) -> None:
+    """Refuse a test set that nothing can be measured on.
+
+    Raises:
+        UserError: names the run; one patient alone, or no label with both classes in training and test set.
+    """
+    patients = len(set(test_set.patients.tolist()))
+    if patients < 2:
+        raise UserError(f"run {name}: {patients} patient in the test set; intervals need at least two: enlarge it")
+    taught = [label not in test_set.untrained for label in test_set.labels]
+    if not (evaluable(test_set.targets) & taught).any():
+        raise UserError(
+            f"run {name}: no label has both positive and negative images among the {len(test_set.images)} "
+            "of the test set and among the training images, so there is nothing to measure: enlarge it"
         )
 
 

@@ -1,4 +1,4 @@
-"""The main table: every method's macro AUROC and AUPRC, the published values, the difference to MSN."""
+"""The main table: every method's macro AUROC and AUPRC, the published values, the difference to the reference."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -11,14 +11,13 @@ import pyarrow as pa
 from mmsn.console import logger, progress
 from mmsn.errors import UserError
 from mmsn.reporting.comparisons import compare, compare_labels, holm_within
-from mmsn.reporting.predictions import Predictions, check_same_test_set
+from mmsn.reporting.predictions import Predictions, check_same_test_set, check_same_training, refuse_empty
 from mmsn.reporting.replicates import replicates_table
 from mmsn.reporting.runs import RunDescription, in_paper_order
 from mmsn.reporting.schemas import LABELS, METRICS, SUMMARY, Facts, Metric, table_of
 from mmsn.reporting.scoring import CONSTANT, Scored, Scorer, mean_over_seeds
 from mmsn.reporting.settings import StatisticsSettings
 from mmsn.statistics.bootstrap import percentile_interval
-from mmsn.statistics.ranking import evaluable
 
 MISSING: Final = "no predictions"
 _NAMES: Final = {"backbone", "backbone_name", "method", "method_name", "feature_set", "control", "published"}
@@ -75,25 +74,15 @@ def _score_all(
     scored = {}
     for run, predictions in judged:
         if first is None:
-            _refuse_empty(predictions, run.id)
+            refuse_empty(predictions, run.id)
             first = run.id, predictions, Scorer(predictions, settings, threads)
         check_same_test_set(first[1], predictions, (first[0], run.id))
-        _check_same_training(first[1], predictions, (first[0], run.id))
+        check_same_training(first[1], predictions, (first[0], run.id))
         scored[run.id] = first[2].score(run, predictions.scores)
         _warn_of_constant_scores(scored[run.id])
     if first is None:
         raise UserError("none of the runs has predictions; evaluate at least one of them first")
     return first[1], first[2], scored
-
-
-def _check_same_training(first: Predictions, second: Predictions, names: tuple[str, str]) -> None:
-    """Refuse runs of which only one could learn a label: their macro means would be over other labels."""
-    other = sorted(set(first.untrained) ^ set(second.untrained))
-    if other:
-        raise UserError(
-            f"runs {names[0]} and {names[1]} were not trained on the same labels: only one of them had both classes of "
-            f"{', '.join(other)}; evaluate both again on the same cohort"
-        )
 
 
 def _warn_of_constant_scores(scored: Scored) -> None:
@@ -102,18 +91,6 @@ def _warn_of_constant_scores(scored: Scored) -> None:
         logger.warning(
             "warning: run %s: every test image has one score for %s: AUROC is 0.5 there whatever the images show",
             *(scored.run.id, ", ".join(constant)),
-        )
-
-
-def _refuse_empty(test_set: Predictions, name: str) -> None:
-    patients = len(set(test_set.patients.tolist()))
-    if patients < 2:
-        raise UserError(f"run {name}: {patients} patient in the test set; intervals need at least two: enlarge it")
-    taught = [label not in test_set.untrained for label in test_set.labels]
-    if not (evaluable(test_set.targets) & taught).any():
-        raise UserError(
-            f"run {name}: no label has both positive and negative images among the {len(test_set.images)} "
-            "of the test set and among the training images, so there is nothing to measure: enlarge it"
         )
 
 

@@ -1,20 +1,23 @@
 """One encoder judged in several ways: each way beside another one of the same encoder, or beside the record alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 from pydantic import Field
 
 from mmsn.errors import UserError
 from mmsn.reporting.comparisons import holm_within
-from mmsn.reporting.predictions import Predictions, check_same_test_set
+from mmsn.reporting.predictions import Predictions, check_same_test_set, check_same_training, refuse_empty
 from mmsn.reporting.runs import RunDescription
 from mmsn.reporting.schemas import METRICS, Facts, Metric
 from mmsn.reporting.scoring import Scored, Scorer, mean_over_seeds
 from mmsn.reporting.settings import StatisticsSettings
 from mmsn.statistics.bootstrap import percentile_interval
-from mmsn.statistics.tests import paired_difference
+from mmsn.statistics.tests import FEWEST_SEEDS, Difference, paired_difference, paired_t_test
+
+_NOT_COMPARED: Final = dict.fromkeys(("difference", "difference_lo", "difference_hi", "p_paired"), float("nan"))
 
 
 class VariantRun(RunDescription):
@@ -36,7 +39,10 @@ def measure_variants(
     """Score every variant and compare it with what it is to be compared with, in the same resamples of patients.
 
     A variant with several seeds is the mean of their values, and so is what it is compared with. Holm's correction
-    runs over the comparisons with the same kind of reference.
+    runs over the comparisons with the same kind of reference. From three seeds on a t-test over the seeds speaks of
+    training again: paired where the reference has the same seeds, of one sample where it is one prediction of another
+    method, which no seed changes (the EHR alone: its loss is convex). Of one encoder that was judged with unequal seeds
+    there is none.
 
     Args:
         judged: every run with its predictions; consumed once.
@@ -45,20 +51,26 @@ def measure_variants(
 
     Returns:
         One row a variant, metric and reference (one with an empty `against` where there is none): key, method,
-        method_name, variant, feature_set, backbone, seeds, metric, value, lo, hi, lo_patient, hi_patient, against,
-        reference, difference, difference_lo, difference_hi, p_paired, p_holm, comparisons. And facts of the test set.
+        method_name, variant, feature_set, backbone, seeds, sd_seeds, metric, value, lo, hi, lo_patient, hi_patient,
+        against, reference, difference, difference_lo, difference_hi, p_paired, p_holm, comparisons, seeds_test
+        (`paired`, `one-sample`, or empty), p_seeds, p_seeds_holm, difference_lo_seeds, difference_hi_seeds. And facts
+        of the test set.
 
     Raises:
-        UserError: runs judged on different images, or a reference that is not among them.
+        UserError: runs judged on different images or taught other labels, a test set of one patient or without any
+            label that has both classes, or a reference that is not among the runs.
     """
     runs, scored, facts = _scored(judged, settings, threads)
     means = {key: mean_over_seeds(ones) if len(ones) > 1 else ones[0] for key, ones in scored.items()}
     rows = [row for run in runs.values() for metric in METRICS for row in _rows(run, metric, means, settings.level)]
     table = pd.DataFrame(rows)
+    table = table.assign(p_holm=float("nan"), comparisons=float("nan"), p_seeds_holm=float("nan"))
     compared = table["against"] != ""
-    groups = zip(table.loc[compared, "against"], table.loc[compared, "metric"], strict=True)
+    groups = list(zip(table.loc[compared, "against"], table.loc[compared, "metric"], strict=True))
     adjusted, sizes = holm_within(groups, table.loc[compared, "p_paired"].tolist())
     table.loc[compared, "p_holm"], table.loc[compared, "comparisons"] = adjusted, sizes
+    of_seeds, _ = holm_within(groups, table.loc[compared, "p_seeds"].tolist())
+    table.loc[compared, "p_seeds_holm"] = of_seeds
     return table, facts
 
 
@@ -71,8 +83,10 @@ def _scored(
     scored: dict[str, list[Scored]] = {}
     for run, predictions in judged:
         if first is None:
+            refuse_empty(predictions, run.id)
             first = run.id, predictions, Scorer(predictions, settings, threads)
         check_same_test_set(first[1], predictions, (first[0], run.id))
+        check_same_training(first[1], predictions, (first[0], run.id))
         runs.setdefault(run.key, run)
         scored.setdefault(run.key, []).append(first[2].score(run, predictions.scores))
     if first is None:
@@ -92,6 +106,7 @@ def _facts(test_set: Predictions, scored: Scored, settings: StatisticsSettings) 
         seed=settings.seed,
         baseline=settings.baseline,
         split=test_set.split.short,
+        head_of=test_set.head_of,
     )
 
 
@@ -100,9 +115,11 @@ def _rows(run: VariantRun, metric: Metric, means: Mapping[str, Scored], level: f
     lo, hi = percentile_interval(own.of_images[metric], level)
     lo_patient, hi_patient = percentile_interval(own.of_patients[metric], level)
     names = run.model_dump(include={"key", "method", "method_name", "variant", "feature_set", "backbone"})
+    values = [member.value[metric] for member in own.members]
     row = {
         **names,
         "seeds": len(own.seeds),
+        "sd_seeds": float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"),
         "metric": metric,
         "value": own.value[metric],
         "lo": lo,
@@ -111,7 +128,7 @@ def _rows(run: VariantRun, metric: Metric, means: Mapping[str, Scored], level: f
         "hi_patient": hi_patient,
     }
     if not run.against:
-        return [{**row, "against": "", "reference": ""}]
+        return [{**row, "against": "", "reference": "", **_NOT_COMPARED, **_seed_columns("", None)}]
     return [{**row, **_compared(run, metric, means, name, key, level)} for name, key in run.against.items()]
 
 
@@ -124,4 +141,22 @@ def _compared(
     observed = own.value[metric] - other.value[metric]
     paired = paired_difference(own.of_patients[metric], other.of_patients[metric], observed, level)
     numbers = {"difference": observed, "difference_lo": paired.lo, "difference_hi": paired.hi, "p_paired": paired.p}
-    return {"against": name, "reference": key, **numbers}
+    return {"against": name, "reference": key, **numbers, **_seed_columns(*_over_seeds(own, other, metric, level))}
+
+
+def _over_seeds(own: Scored, other: Scored, metric: Metric, level: float) -> tuple[str, Difference | None]:
+    """Which t-test over the seeds there is, and what it finds."""
+    ours, theirs = ([member.value[metric] for member in side.members] for side in (own, other))
+    if len(ours) < FEWEST_SEEDS:
+        return "", None
+    if own.seeds == other.seeds:
+        return "paired", paired_t_test(ours, theirs, level)
+    if not theirs and own.run.method != other.run.method:
+        return "one-sample", paired_t_test(ours, [other.value[metric]] * len(ours), level)
+    return "", None
+
+
+def _seed_columns(test: str, found: Difference | None) -> dict[str, Any]:
+    numbers = (found.p, found.lo, found.hi) if found else (float("nan"),) * 3
+    names = ("p_seeds", "difference_lo_seeds", "difference_hi_seeds")
+    return {"seeds_test": test, **dict(zip(names, numbers, strict=True))}

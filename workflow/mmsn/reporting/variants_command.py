@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from mmsn.reporting.predictions import Predictions
     from mmsn.reporting.variants import VariantRun
 
+_LATER: Final = (
+    "Death in hospital, and intensive care by the calendar day, may be known only after the radiograph: sets with them "
+    "show what a record holds, not what a reader could have at that time."
+)
 _ABOUT: Final = {
     "readings": (
         "what the head reads of the frozen encoder",
@@ -31,6 +35,7 @@ _ABOUT: Final = {
         [
             "The encoded EHR vector stands beside the class token of the frozen encoder; EHR alone is a logistic "
             "regression without any image, the floor.",
+            _LATER,
         ],
     ),
     "ehr_finetune": (
@@ -38,6 +43,7 @@ _ABOUT: Final = {
         [
             "The encoded EHR vector stands beside the class token while encoder and head are trained; EHR alone is a "
             "logistic regression without any image, the floor.",
+            _LATER,
         ],
     ),
 }

@@ -11,6 +11,7 @@ from mmsn.reporting.layout import Cell, Column, Row, Table
 from mmsn.reporting.number_format import count, percent, with_interval
 from mmsn.representation.attributes import PROBED
 from mmsn.representation.calibration import MEASURES
+from mmsn.representation.intervals import COVERAGE
 from mmsn.representation.measured import ATTRIBUTES, CALIBRATION, MACRO, REPRESENTATION, MeasuredFacts
 from mmsn.representation.subgroups import GAP, UNKNOWN, VARIABLES
 
@@ -42,6 +43,12 @@ _READING: Final = {
         "1 probabilities are too extreme. Intercept, the slope held at 1: 0 is right, above 0 they are too low."
     ),
 }
+_SHIFTED_AND_NARROW: Final = (
+    "Those of clusters and rank are laid around the value, because resampling itself shifts them. They hold the "
+    "truth less often than their name says: of 100 simulated test sets of 120 patients, intervals of 95 % held the "
+    f"population's {', '.join(f'{name} {times}' for name, times in COVERAGE.items())} times; Calinski-Harabasz was not "
+    "measured. RankMe also grows with the number of images."
+)
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ def _caption(rows: pd.DataFrame, columns: Sequence[_Shown], kind: str, facts: Me
         "patients, the same for every method."
     )
     shifted = {
-        REPRESENTATION: "Those of clusters and rank are laid around the value, because resampling itself shifts them.",
+        REPRESENTATION: _SHIFTED_AND_NARROW,
         SUBGROUPS: "That of the gap holds for all differences between two groups at once.",
         CALIBRATION: "They are laid around the value, because resampling itself raises the calibration error.",
     }

@@ -13,6 +13,7 @@ from mmsn.cohort.flow import stage, step
 from mmsn.cohort.leaks import check_leaks
 from mmsn.cohort.schema import EXCLUSIONS, IDENTITY
 from mmsn.cohort.splits import SPLITS
+from mmsn.errors import UserError
 from mmsn.labels import LABEL_SETS
 from mmsn.lineage import LABEL_NAMES, Split
 from mmsn.settings import Section
@@ -56,7 +57,8 @@ def finish(
         labels: Names of the labels in order; those of `LABEL_SETS` where none are given.
 
     Raises:
-        UserError: An image stands in the tables twice, or a patient is in two splits.
+        UserError: An image stands in the tables twice (says its rows, dicom_id and paths), or a patient is in two
+            splits.
     """
     connection.execute("CREATE VIEW placed AS SELECT rowid AS image, subject_id, split, reason FROM images")
     names = tuple(labels) or LABEL_SETS[data_set].names
@@ -66,7 +68,8 @@ def finish(
     ((digest,),) = table(connection, "split_hash").to_pydict().values()
     said = Split(data_set, digest).metadata | ({LABEL_NAMES: json.dumps(names)} if labels else {})
     images = stay.to_arrow_table().cast(schema).replace_schema_metadata(said)
-    check_leaks({data_set: images})
+    check_leaks({data_set: images})  # first: an image in two splits is worse than one that stands twice in one
+    _refuse_repeats(connection, data_set)
     sizes = dict(rows(connection, "SELECT split, count(*) FROM placed WHERE reason IS NULL GROUP BY split"))
     kept = {split: step(f"kept: {split}", sizes.get(split, 0), published.get(split)) for split in SPLITS}
     left = rows(connection, "SELECT reason, count(*) FROM placed WHERE reason IS NOT NULL GROUP BY reason ORDER BY ALL")
@@ -87,6 +90,19 @@ def finish(
         "positives": _positives(connection, names),
     }
     return Cohort(images, table(connection, "exclusions").cast(EXCLUSIONS), flow)
+
+
+def _refuse_repeats(connection: duckdb.DuckDBPyConnection, data_set: str) -> None:
+    """Stop where two rows have one `dicom_id`: everything later joins on it."""
+    repeated = (
+        "SELECT dicom_id, list(rowid + 1 ORDER BY rowid)[:2], list(path ORDER BY rowid)[:2] FROM images"
+        " GROUP BY dicom_id HAVING count(*) > 1 ORDER BY dicom_id LIMIT 1"
+    )
+    for image, numbers, paths in rows(connection, repeated):
+        raise UserError(
+            f"{data_set}: rows {numbers[0]} and {numbers[1]} of the joined tables have one dicom_id '{image}'"
+            f" (paths '{paths[0]}' and '{paths[1]}'); remove one of the two images, or rename its file"
+        )
 
 
 def _positives(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import duckdb
@@ -52,7 +52,8 @@ def check_columns(path: Path, settings: TableSettings) -> None:
 def build(name: str, path: Path, settings: TableSettings, threads: int) -> Cohort:
     """Read the table; every row stays.
 
-    `dicom_id` is the file's name without its ending where no two files share it, else the path without its ending.
+    `dicom_id` is the file's name without its ending where no two files share it, else the path without its ending;
+    where two files differ in the ending alone, the path with it. All rows have the same kind.
     `subject_id` is the patient where all are whole numbers, else 63 bits of SHA-256 of it; `study_id` is the same,
     since the table knows no studies. Without a column `split` every image is tested on.
 
@@ -67,6 +68,7 @@ def build(name: str, path: Path, settings: TableSettings, threads: int) -> Cohor
         read_csv(connection, "entries", InputTable(columns, key="path"), path)
         if not has_split:
             connection.execute("ALTER TABLE entries ADD COLUMN split VARCHAR DEFAULT 'test'")
+        _refuse_other_spellings(connection, path)
         _refuse_missing_files(connection, path, settings.root)
         _make_images(connection, settings)
         _refuse_empty_split(connection, path, settings)
@@ -77,6 +79,15 @@ def build(name: str, path: Path, settings: TableSettings, threads: int) -> Cohor
 def left_out(settings: TableSettings) -> list[str]:
     """Labels of the head that no column stands for."""
     return [label for label in LABELS if label not in settings.labels.values()] if settings.head == "mimic" else []
+
+
+def _refuse_other_spellings(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Stop at a path that could be written in another way: one file would be two images."""
+    for row, image in rows(connection, "SELECT rowid, path FROM entries ORDER BY rowid"):
+        written = PurePosixPath(image)
+        if written.is_absolute() or ".." in written.parts or str(written) != image:
+            where = cell(connection, "entries", "path", row, path)
+            raise UserError(f"{where} must be a path below the root without '.', '..' or '//'; write it as folder/file")
 
 
 def _refuse_missing_files(connection: duckdb.DuckDBPyConnection, path: Path, root: Path) -> None:
@@ -137,9 +148,9 @@ def _subjects(patients: list[str]) -> list[int]:
 
 
 def _names(paths: list[str]) -> list[str]:
-    stems = [Path(path).stem for path in paths]
-    whole = [str(Path(path).with_suffix("")) for path in paths]
-    return stems if len(set(stems)) == len(stems) else whole
+    stems = [PurePosixPath(path).stem for path in paths]
+    without_ending = [str(PurePosixPath(path).with_suffix("")) for path in paths]
+    return next(names for names in (stems, without_ending, paths) if len(set(names)) == len(names))
 
 
 def _refuse_empty_split(connection: duckdb.DuckDBPyConnection, path: Path, settings: TableSettings) -> None:
