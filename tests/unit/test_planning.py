@@ -201,6 +201,15 @@ def test_every_stage_whose_hours_are_assumed_has_its_assumption_printed():
     assert set(stages) <= stated
 
 
+def test_a_plan_says_how_many_images_of_other_data_sets_it_counts_and_from_where(folder):
+    jobs = [
+        _job(name, command=f"mmsn x --images results/cohort/{name}/images.parquet --log l")
+        for name in ("nih-14", "mine")
+    ]
+    text = plan_text(make_plan(jobs, jobs, split_as_published(PUBLISHED, ""), None), [1], None)
+    assert "Images of other data sets: mine 10,000 (a guess), nih-14 51,759 (published)." in text
+
+
 # --- from measurements
 
 

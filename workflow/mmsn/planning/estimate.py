@@ -60,9 +60,9 @@ class Estimator:
     def __init__(self, jobs: Sequence[Job], sizes: Sizes, measurements: Measurements | None) -> None:
         self.measurements = measurements
         results = results_folder(jobs) or Path("results")
-        others = {job.data_set for job in jobs} - {MIMIC}
-        self.sizes = sizes
-        self._sizes = {MIMIC: sizes, **{name: sizes_elsewhere(results, name) for name in others}}
+        others = sorted({job.data_set for job in jobs} - {MIMIC})
+        self.sizes, self.elsewhere = sizes, {name: sizes_elsewhere(results, name) for name in others}
+        self._sizes = {MIMIC: sizes, **self.elsewhere}
         pretraining = [job for job in jobs if job.rule == "pretrain"]
         self.backbones = {job.wildcards["backbone"]: job.settings("backbone") for job in pretraining}
         self.shards = max(1, sum(job.rule == "image_shard" for job in jobs))

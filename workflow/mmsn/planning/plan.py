@@ -1,6 +1,6 @@
 """`mmsn plan`: what the jobs of a study will take, by stage, and the text that says so."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mmsn.planning.assumptions import DISK, SOURCES, STARTING, UNKNOWN
@@ -38,6 +38,8 @@ class Plan:
     costs: dict[str, Cost]
     sizes: Sizes
     measurements: Measurements | None
+    elsewhere: Mapping[str, Sizes]
+    """Images of the other data sets."""
 
     @property
     def jobs_by_rule(self) -> dict[str, int]:
@@ -79,7 +81,8 @@ class Plan:
 def make_plan(jobs: Sequence[Job], every: Sequence[Job], sizes: Sizes, measurements: Measurements | None) -> Plan:
     """Estimate what `jobs`, of all jobs `every` of the study, will take."""
     estimator = Estimator(every, sizes, measurements)
-    return Plan(tuple(jobs), {job.key: estimator.cost(job) for job in jobs}, sizes, measurements)
+    costs = {job.key: estimator.cost(job) for job in jobs}
+    return Plan(tuple(jobs), costs, sizes, measurements, estimator.elsewhere)
 
 
 def plan_text(plan: Plan, gpus: Sequence[int], cores: int | None) -> str:
@@ -149,6 +152,9 @@ def _grounds(plan: Plan) -> Iterator[str]:
         f"Images: {sizes.total:,} ({sizes.train:,} train, {sizes.validate:,} validate, {sizes.test:,} test), "
         f"from {sizes.source}."
     )
+    if plan.elsewhere:
+        counted = (f"{name} {other.total:,} ({other.source})" for name, other in plan.elsewhere.items())
+        yield f"Images of other data sets: {', '.join(counted)}."
     rows = plan.stages()
     if plan.measurements and any(row.measured for row in rows):
         yield (

@@ -57,8 +57,8 @@ def sizes_elsewhere(results: Path, data_set: str) -> Sizes:
     built = results / "cohort" / data_set / "images.parquet"
     if built.is_file():
         counts = Counter(read_table(built, ["split"])["split"].to_pylist())
-        return Sizes(counts["train"], counts["validate"], counts["test"], str(built))
-    return Sizes(*_ELSEWHERE.get(data_set, _GUESS), "published")
+        return Sizes(counts["train"], counts["validate"], counts["test"], "its cohort")
+    return Sizes(*_ELSEWHERE.get(data_set, _GUESS), "published" if data_set in _ELSEWHERE else "a guess")
 
 
 def split_as_published(images: int, source: str) -> Sizes:
