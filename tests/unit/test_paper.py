@@ -403,6 +403,12 @@ def test_data_that_are_said_to_be_synthetic_are_not_set_beside_the_papers(study:
     assert all(shown.note == "The data are synthetic." for shown in tables["3"].shown)
 
 
+def test_where_only_the_reference_was_judged_no_set_is_counted(study: Study) -> None:
+    alone = measured(study, {"msn": 0.0, "msn+g": 0.01})
+    judged = [one for one in judge_claims(study, alone) if one.claim.id == "EHR helps"]
+    assert {one.better_sets for one in judged} == {""}
+
+
 def test_a_study_without_feature_sets_says_that_nothing_was_judged() -> None:
     study = a_study(feature_sets={}, runs={"backbones": ["vit-small"], "methods": ["msn", "dino"]}, figures={})
     assert all(one.here.word == "cannot say" for one in judge_claims(study, NOTHING))

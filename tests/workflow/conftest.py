@@ -37,6 +37,8 @@ def finished(tmp_path_factory, synthetic, worker_id) -> tuple[Project, str]:
         return _run(tmp_path_factory.mktemp("finished"), synthetic)
     shared = tmp_path_factory.getbasetemp().parent
     with FileLock(shared / "finished.lock"):
+        if (shared / "running").exists():
+            pytest.fail("the smallest study did not run to its end: the first test that asked for it shows why")
         if not (shared / "finished").exists():
             _, said = _run(shared / "running", synthetic)
             (shared / "running" / "said").write_text(said)

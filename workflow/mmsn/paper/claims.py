@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from mmsn.methods import CONTROLS, Method, method_from_id
@@ -146,8 +147,8 @@ def _better_sets(judged: Judged | None, block: Block, study: Study) -> str:
         return ""
     shown = one_row_a_method(judged.rows).query("metric == @METRIC and family == 'ehr'")
     kind = f"{method_from_id(study.statistics.baseline).family}+ehr"  # not DINO's and MAE's beside MSN
-    own = shown["method"].map(lambda method: method_from_id(str(method)).kind == kind)
-    compared = shown[own & shown["p_holm"].notna()]
+    own = np.array([method_from_id(str(method)).kind == kind for method in shown["method"]], dtype=np.bool_)
+    compared = shown[own & shown["p_holm"].notna().to_numpy()]
     better = (compared["difference"] > 0) & (compared["p_holm"] < ALPHA)
     return f"{int(better.sum())} of {len(compared)}" if len(compared) else ""
 
