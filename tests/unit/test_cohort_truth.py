@@ -45,10 +45,12 @@ def by_loop(image: Row, patients: list[Row], admissions: list[Row], stays: list[
     mort, latest = "alive", datetime.min
     for row in admissions:
         starts = min(filter(None, (moment(row["admittime"]), moment(row["edregtime"] if linkage == "time" else ""))))
-        if row["subject_id"] == image["subject_id"] and covers(when, starts, moment(row["dischtime"]) or starts):
+        # a stay without an end covers the emergency department before it, up to the moment of admission
+        ends = moment(row["dischtime"]) or moment(row["admittime"])
+        if row["subject_id"] == image["subject_id"] and covers(when, starts, ends):
             if linkage == "day" or starts > latest:
                 mort = "died" if row["hospital_expire_flag"] == "1" else "alive"
-            latest = starts
+            latest = max(latest, starts)
     mine = [row for row in stays if row["subject_id"] == image["subject_id"]]
     spans = [(moment(row["intime"]), moment(row["outtime"]) or moment(row["intime"])) for row in mine]
     icu = any(covers(when, *span) for span in spans)

@@ -9,6 +9,7 @@ import yaml
 from typer.main import get_command
 
 from mmsn.cli import app
+from mmsn.settings import Section
 from mmsn.study import load_study
 from mmsn.study_command import merged
 from mmsn.training.settings import SECTIONS
@@ -33,7 +34,7 @@ def _settings() -> dict:
     parts = {name: getattr(study, name) for name in type(study).model_fields}
     dumped = study.model_dump(mode="json")
     return {
-        name: dict.fromkeys(type(part).model_fields) if hasattr(part, "model_fields") else dumped[name]
+        name: dict.fromkeys(type(part).model_fields) if isinstance(part, Section) else dumped[name]
         for name, part in parts.items()
     }
 
