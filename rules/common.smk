@@ -384,3 +384,59 @@ def ehr_alone(backbone, name, ehr_only):
         "variant": f"EHR {name}",
         "key": f"ehr-only/{name}",
     }
+
+
+def pictures(stem, caption, category, what, data=DATASET):
+    """Both files of a figure; the SVG one goes into the report."""
+    return {
+        "svg": report(
+            f"{R}/figures/{stem}.svg",
+            caption=caption,
+            category=category,
+            labels={"data": data, "what": what},
+        ),
+        "png": f"{R}/figures/{stem}.png",
+    }
+
+
+def tsne_runs(wildcards):
+    """Runs whose maps stand side by side."""
+    return [run for run in runs_of(wildcards.backbone, STUDY.pictured()) if run.seed == FIRST_SEED]
+
+
+def compared_option(wildcards):
+    """The variant that is set beside the reference, where the study names one."""
+    method = STUDY.compared()
+    return f"--compared {quote(method.id)}" if method else ""
+
+
+def encoded_runs(wildcards):
+    """Runs that attention maps may show, as `mmsn figure-data attention` takes them."""
+    runs = linear_runs(wildcards.backbone, attending_methods())
+    return as_json([{**run, "encoder": f"{R}/pretrain/{run['id']}/encoder.safetensors"} for run in runs])
+
+
+def attending_methods():
+    """The reference and its variants with EHR, or the one that the study names."""
+    chosen = STUDY.compared()
+    with_ehr = variants_with_ehr(STUDY.methods, STUDY.statistics.baseline)
+    reference = [method for method in STUDY.methods if method.id == STUDY.statistics.baseline]
+    return [*reference, *([chosen] if chosen else with_ehr)]
+
+
+def only_split(wildcards):
+    """Of data sets that nothing is trained on the test split alone is packed."""
+    return "--only-split test" if wildcards.external in SCORED else ""
+
+
+def root_of(wildcards):
+    """Folder that a data set's paths start from."""
+    _, folder, settings, _ = EXTERNAL[wildcards.external]
+    return str(getattr(settings, "root", folder))
+
+
+def kept_model(wildcards):
+    """Encoder and head that MIMIC-CXR's evaluation chose."""
+    folder = f"{R}/evaluate/{wildcards.protocol}/{DATASET}/{OTHER_RUN}".format(**wildcards)
+    encoder = f"{R}/pretrain/{OTHER_RUN}".format(**wildcards) if wildcards.protocol == "linear" else folder
+    return {"encoder": f"{encoder}/encoder.safetensors", "head": f"{folder}/head.safetensors"}

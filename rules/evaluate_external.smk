@@ -13,24 +13,6 @@ wildcard_constraints:
     own="|".join(OWN_HEAD) or "(?!)",
 
 
-def only_split(wildcards):
-    """Of data sets that nothing is trained on the test split alone is packed."""
-    return "--only-split test" if wildcards.external in SCORED else ""
-
-
-def root_of(wildcards):
-    """Folder that a data set's paths start from."""
-    _, folder, settings, _ = EXTERNAL[wildcards.external]
-    return str(getattr(settings, "root", folder))
-
-
-def kept_model(wildcards):
-    """Encoder and head that MIMIC-CXR's evaluation chose."""
-    folder = f"{R}/evaluate/{wildcards.protocol}/{DATASET}/{OTHER_RUN}".format(**wildcards)
-    encoder = f"{R}/pretrain/{OTHER_RUN}".format(**wildcards) if wildcards.protocol == "linear" else folder
-    return {"encoder": f"{encoder}/encoder.safetensors", "head": f"{folder}/head.safetensors"}
-
-
 rule external_shard:
     input:
         images=rules.external_cohort.output.images,

@@ -69,7 +69,7 @@ rule paper_tables:
         "../envs/mmsn.yaml"
     params:
         inputs=as_json(PAPER_INPUTS),
-        folder=f"{R}/tables",
+        folder=lambda wildcards, output: str(Path(output.claims).parent),
         code=code_digest("paper.command"),
     message:
         "Filling every table of the paper and judging its claims"
