@@ -58,7 +58,7 @@ def summarise(
         raise UserError(f"--runs: backbones {', '.join(backbones)}; give the runs of one backbone at a time")
     test_set, scorer, scored = _score_all(judged, settings, threads)
     entries = _entries(in_paper_order(list(runs), settings.baseline), scored)
-    facts = _facts(test_set, next(iter(scored.values())), settings)
+    facts = facts_of(test_set, next(iter(scored.values())), settings)
     summary = table_of(_summary_rows(entries, scorer, settings, facts), SUMMARY)
     labels = table_of(_label_rows(entries, test_set, scorer, settings), LABELS)
     metadata = facts.metadata() | test_set.split.metadata
@@ -106,7 +106,8 @@ def _entries(runs: Sequence[RunDescription], scored: Mapping[str, Scored]) -> li
     return entries
 
 
-def _facts(test_set: Predictions, scored: Scored, settings: StatisticsSettings) -> Facts:
+def facts_of(test_set: Predictions, scored: Scored, settings: StatisticsSettings) -> Facts:
+    """What captions say of a test set, by any run scored on it."""
     excluded = scored.labels[scored.labels["excluded"] != ""]
     return Facts(
         images=len(test_set.images),

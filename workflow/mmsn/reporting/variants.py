@@ -14,6 +14,7 @@ from mmsn.reporting.runs import RunDescription
 from mmsn.reporting.schemas import METRICS, Facts, Metric
 from mmsn.reporting.scoring import Scored, Scorer, mean_over_seeds
 from mmsn.reporting.settings import StatisticsSettings
+from mmsn.reporting.summary import facts_of
 from mmsn.statistics.bootstrap import percentile_interval
 from mmsn.statistics.tests import FEWEST_SEEDS, Difference, paired_difference, paired_t_test
 
@@ -91,23 +92,7 @@ def _scored(
         scored.setdefault(run.key, []).append(first[2].score(run, predictions.scores))
     if first is None:
         raise UserError("none of the runs has predictions; evaluate at least one of them first")
-    return runs, scored, _facts(first[1], next(iter(scored.values()))[0], settings)
-
-
-def _facts(test_set: Predictions, scored: Scored, settings: StatisticsSettings) -> Facts:
-    excluded = scored.labels[scored.labels["excluded"] != ""]
-    return Facts(
-        images=len(test_set.images),
-        patients=len(set(test_set.patients.tolist())),
-        labels=len(test_set.labels),
-        excluded=dict(zip(excluded["label"], excluded["excluded"], strict=True)),
-        resamples=settings.resamples,
-        level=settings.level,
-        seed=settings.seed,
-        baseline=settings.baseline,
-        split=test_set.split.short,
-        head_of=test_set.head_of,
-    )
+    return runs, scored, facts_of(first[1], next(iter(scored.values()))[0], settings)
 
 
 def _rows(run: VariantRun, metric: Metric, means: Mapping[str, Scored], level: float) -> Sequence[dict[str, Any]]:
