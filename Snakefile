@@ -15,6 +15,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/common_comparisons.smk"
 include: "rules/study.smk"
 include: "rules/cohort.smk"
 include: "rules/external.smk"
