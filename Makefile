@@ -14,14 +14,15 @@ DEMO_RUN := $(BIN)/snakemake --cores $(CORES) --configfile workflow/configs/demo
 LINT_DATA := 'data={"mimic_iv": "data/lint/mimic-iv", "mimic_cxr": "data/lint/mimic-cxr-jpg"}' 'cohort={"split": "official"}'
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: help setup demo test test-slurm lint bench clean-demo
+.PHONY: help setup demo test test-slurm lint bench faults clean-demo
 
 help:
 	@echo "make demo    the whole study on embedded synthetic data; ends by naming the report to open"
-	@echo "make test    the tests"
-	@echo "make test-slurm    a real one-node Slurm on this machine runs the workflow (root; Debian: slurm-wlm, munge)"
+	@echo "make test    the tests, on a real Slurm too where one may be installed (SLURM=no leaves that out)"
+	@echo "make test-slurm    that part alone: a one-node Slurm on this machine runs the workflow (Debian, root)"
 	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
 	@echo "make bench   speed beside the released way of doing it"
+	@echo "make faults  kill and spoil a small study in every way we know (Linux; about an hour; root for full disks)"
 
 setup: .venv/installed
 
@@ -46,11 +47,12 @@ demo: .venv/installed
 	@echo "Which file is what: results/README.md"
 
 test: .venv/installed
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/slurm $(PYTEST)
+	@bash tests/slurm/run.sh
 	@$(MAKE) --no-print-directory lint
 
 test-slurm: .venv/installed
-	@MMSN_TEST_SLURM=1 $(BIN)/python -m pytest -n 0 tests/slurm
+	@SLURM=$(or $(SLURM),yes) bash tests/slurm/run.sh
 
 lint: .venv/installed
 	@$(BIN)/ruff check .
@@ -67,10 +69,15 @@ bench: .venv/installed
 	@$(BIN)/python benchmarks/bootstrap.py
 	@$(BIN)/python benchmarks/views.py
 	@$(BIN)/python benchmarks/pretrain_step.py
+	@$(BIN)/python benchmarks/scaling.py
+	@$(BIN)/python benchmarks/packing.py
 	@$(BIN)/python benchmarks/linear_protocol.py
 	@$(BIN)/python benchmarks/decode.py
 	@$(BIN)/python benchmarks/store_memory.py
 	@$(BIN)/python benchmarks/null_simulation.py
+
+faults: .venv/installed
+	@$(BIN)/python -m tests.reliability.faults $(FAULTS)
 
 clean-demo:
 	@rm -rf $(DEMO) results/demo

@@ -14,6 +14,7 @@ configfile: f"{workflow.basedir}/config.yaml"
 report: "workflow/report/workflow.rst"
 
 
+include: "rules/software.smk"
 include: "rules/common.smk"
 include: "rules/common_comparisons.smk"
 include: "rules/study.smk"

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mmsn.labels import LABELS
-from mmsn.statistics.bootstrap import Replicates, bootstrap, image_resamples, patient_resamples
+from mmsn.statistics.bootstrap import Replicates, bootstrap, image_draws, patient_draws
 
 T = TypeVar("T")
 IMAGES, PATIENTS = 36_625, 6_000  # the paper's test split; about six images a patient
@@ -27,12 +27,12 @@ def main() -> None:
     arguments = _arguments()
     resamples = arguments.resamples
     patients, targets, models = simulate(arguments.seed)
-    weights, drawing = timed(lambda: patient_resamples(patients, resamples, arguments.seed))
-    _, drawing_images = timed(lambda: image_resamples(IMAGES, resamples, arguments.seed))
-    _, first_call = timed(lambda: bootstrap(targets[:50, :1], models[0][:50, :1], weights[:, :50]))
-    runs = [timed(lambda scores=scores: bootstrap(targets, scores, weights)) for scores in models]
+    drawn, drawing = timed(lambda: patient_draws(patients, resamples, arguments.seed))
+    _, drawing_images = timed(lambda: image_draws(IMAGES, resamples, arguments.seed))
+    _, first_call = timed(lambda: bootstrap(targets[:50, :1], models[0][:50, :1], drawn.of(np.arange(50))))
+    runs = [timed(lambda scores=scores: bootstrap(targets, scores, drawn)) for scores in models]
     compared = resamples if arguments.full else min(resamples, arguments.compared)
-    gap, seconds = compare(targets, models[0], weights[:compared], runs[0][0])
+    gap, seconds = compare(targets, models[0], drawn.weights[:compared], runs[0][0])
     if gap > TOLERANCE:
         raise SystemExit(f"differs from scikit-learn by {gap:.1e}, more than {TOLERANCE:g}")
 

@@ -9,6 +9,9 @@ store of uint8 in GPU memory to the optimiser's step. The peer is the released s
 modules where lightly is installed): on views that wait in GPU memory, and fed by torchvision transforms in as many
 loader processes as there are processors, which is how the released code trains.
 
+Last, runs that share a process and every view (`runs.pack`) beside separate ones, and beside as many processes at once
+(`packing.py`; start `nvidia-cuda-mps-control -d` before for these).
+
 `--device cpu --quick` tries the script itself on small encoders in two or three minutes.
 """
 
@@ -38,6 +41,7 @@ from mmsn.devices import describe
 from mmsn.images.settings import ViewSettings
 from mmsn.images.views import PretrainViews, Views
 from our_step import noise_store, our_training
+from packing import HEADING, Result, Setting, measured
 from peer_step import PeerTraining, Vit, lightly, recreated
 from views import simulate, torchvision_views
 
@@ -97,8 +101,9 @@ def main() -> None:
     report.say(f"{os.cpu_count()} processors; command: python {' '.join(sys.argv)}\n")
     done = list(run_checks(device, arguments.quick, report)) if not arguments.no_checks else []
     timings = list(run_timings(device, encoders, batches, arguments, report))
+    packs = list(run_packs(device, encoders, arguments, report))
     if arguments.output:
-        save(arguments.output, device, report, done, timings)
+        save(arguments.output, device, report, done, timings, packs)
     sys.exit(0 if all(check.holds for check in done) else 1)
 
 
@@ -157,6 +162,26 @@ def compare(timings: list[Timing], report: Report) -> None:
         ratio = best.images_per_second / peer.images_per_second
         report.say(f"  {best.way} is {ratio:.2f} x {peer.way}")
     report.say("")
+
+
+def run_packs(
+    device: torch.device, encoders: dict[str, Encoder], arguments: argparse.Namespace, report: Report
+) -> Iterator[tuple[str, Result]]:
+    """Runs on shared views beside separate ones, at the paper's batch size; see `packing.py`."""
+    batch, steps, precision = (4, 2, "fp32") if arguments.quick else (64, 60, "fp16")
+    for encoder in encoders.values():
+        report.say(f"{encoder.vit.title}, batch {batch}, {steps} steps, {precision}: runs in a pack\n{HEADING}")
+        for runs in arguments.packs:
+            try:
+                result = measured(
+                    Setting(encoder.vit, batch, steps, device, precision, runs), at_once=not arguments.quick
+                )
+            except torch.OutOfMemoryError:
+                report.say(f"{runs:>5}  did not fit into memory")
+                continue
+            report.say(str(result))
+            yield encoder.vit.title, result
+        report.say("")
 
 
 T = TypeVar("T")
@@ -294,7 +319,14 @@ def _peak_memory(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def save(folder: Path, device: torch.device, report: Report, done: list[Check], timings: list[Timing]) -> None:
+def save(
+    folder: Path,
+    device: torch.device,
+    report: Report,
+    done: list[Check],
+    timings: list[Timing],
+    packs: list[tuple[str, Result]],
+) -> None:
     """The printed report, and the same as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     card = "-".join(describe(device).lower().replace("(", " ").replace(")", " ").split())[:40]
@@ -306,6 +338,7 @@ def save(folder: Path, device: torch.device, report: Report, done: list[Check], 
         "torch": str(torch.__version__),
         "checks": [{**check._asdict(), "holds": check.holds} for check in done],
         "timings": [{**asdict(timing), "hours": timing.hours} for timing in timings],
+        "packs": [{"encoder": title, **asdict(result), "gain": result.gain} for title, result in packs],
     }
     (folder / f"{stem}.json").write_text(json.dumps(values, indent=1) + "\n")
     print(f"kept as {folder / stem}.txt and .json")
@@ -318,6 +351,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batches", nargs="+", type=int, default=[64, 256], help="the paper's batch size is 64")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--packs", nargs="*", type=int, default=[4, 13], help="runs that share a process")
     parser.add_argument("--quick", action="store_true", help="a small encoder and batch: does the script run?")
     parser.add_argument("--no-checks", action="store_true", help="timings only")
     parser.add_argument("--output", type=Path, help="folder for the report and its JSON")

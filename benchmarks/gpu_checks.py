@@ -16,6 +16,7 @@ from mmsn.models.vit import class_embedding
 from mmsn.training.loop import Pretraining
 from mmsn.training.steps.base import Batch
 from our_step import noise_store, our_training
+from packing import Setting, measured
 from peer_step import Vit
 from views import SETTINGS, drawn, simulate
 
@@ -51,6 +52,7 @@ def checks(device: torch.device, vit: Vit, batch: int) -> Iterator[Check]:
         if device.type == "cuda":
             yield reduced_precision_check(device, vit, batch, "fp16", folder)
         yield resume_check(device, vit, batch, folder)
+        yield pack_check(device, vit, batch)
         yield learning_check(device, vit, batch, folder)
 
 
@@ -143,7 +145,7 @@ def resume_check(device: torch.device, vit: Vit, batch: int, folder: Path) -> Ch
     steps(whole, 6)
     first = training(vit, folder / "halves", batch, device, "msn")
     steps(first, 3)
-    first._settle_and_save()
+    first.settle_and_save()
     second = training(vit, folder / "halves", batch, device, "msn")
     assert second.standing.step == 3, "the checkpoint was not taken up"
     steps(second, 3)
@@ -156,6 +158,16 @@ def resume_check(device: torch.device, vit: Vit, batch: int, folder: Path) -> Ch
         max(gaps),
         0.0 if device.type == "cpu" else 1e-3,
     )
+
+
+def pack_check(device: torch.device, vit: Vit, batch: int) -> Check:
+    """Three runs in one process on shared views beside the same runs one after the other, three steps each.
+
+    The same to the bit on a CPU; on a GPU some sums have no fixed order.
+    """
+    result = measured(Setting(vit, batch, 3, device, "fp32", 3))
+    title = "weights of runs in a pack beside separate runs"
+    return Check(title, result.difference, 0.0 if device.type == "cpu" else 1e-3)
 
 
 def learning_check(device: torch.device, vit: Vit, batch: int, folder: Path) -> Check:

@@ -49,11 +49,12 @@ def our_training(
     device: torch.device,
     method: str = "msn",
     preset: str = "released",
+    columns: int = 2,
     **changes: object,
 ) -> Pretraining:
     """A run of the loop that has not started; `changes` are settings over the preset's.
 
-    A method with EHR gets two columns of noise, one with labels gets coins.
+    A method with EHR gets columns of noise, one with labels gets coins.
     """
     chosen = parse_method(method)
     settings = settings_of(vit, chosen, preset, batch, **changes)
@@ -61,9 +62,9 @@ def our_training(
     options = {**sizes, "depth": vit.depth, "num_heads": vit.heads}
     backbone = BackboneSettings(title=vit.title, architecture="vit_tiny_patch16_224", options=options)
     draws = torch.Generator().manual_seed(0)
-    ehr = torch.rand(len(store), 2, generator=draws) if chosen.feature_set else None
+    ehr = torch.rand(len(store), columns, generator=draws) if chosen.feature_set else None
     labels = torch.rand(len(store), 14, generator=draws).round() if chosen.needs_labels else None
-    step = create_step(chosen, backbone, settings, 0 if ehr is None else 2, seed=0).to(device)
+    step = create_step(chosen, backbone, settings, 0 if ehr is None else columns, seed=0).to(device)
     if settings.compile:
         step.compile_blocks()
     policy = CheckpointPolicy(folder / "checkpoint.safetensors", "benchmark", 1e9)

@@ -1,7 +1,6 @@
 # Shared by the files beside it: the validated study, digests that decide what is stale, names of results.
 # NEEDS  config.yaml and overlays; MAKES  nothing, it holds no rules
 import json
-import os
 import re
 import sys
 from pathlib import Path
@@ -14,15 +13,12 @@ from mmsn.errors import UserError
 from mmsn.figures.choice import patch_side, variants_with_ehr
 from mmsn.methods import method_from_id
 from mmsn.paper.ids import TABLE_IDS
+from mmsn.preflight import check_folders
 from mmsn.provenance import PACKAGE, code_digest, content_digest, sql_without_comments
-from mmsn.study import MIMIC_SHARDS, load_study
+from mmsn.study import MIMIC_SHARDS, Run, load_study
 from mmsn.study_data import check_data
 from mmsn.titles import published, title
-
-# Outputs and logs are private, and `mmsn` is the one beside this Python, whichever way snakemake was started.
-os.umask(0o077)
-PREFIX = f"set -euo pipefail; umask 077; export PATH={quote(str(Path(sys.executable).parent))}:$PATH; "
-shell.prefix(PREFIX)
+from mmsn.training.packs import companions, packs_of
 
 
 def found_external(study):
@@ -46,6 +42,7 @@ def validated(config):
     try:
         study = load_study(config)
         check_data(study)
+        check_folders(study.results, Path.cwd(), sys.argv[1:])
         tables = find_tables(
             study.data.mimic_iv,
             study.data.mimic_cxr,
@@ -78,6 +75,8 @@ LOW_DATA = [protocol for protocol in STUDY.low_data.protocols if STUDY.low_data_
 EMBEDDINGS = f"{R}/embeddings/{DATASET}"
 SUBSET = f"evaluate/low-data/{{protocol}}/{{percent}}pct/draw{{draw}}/{DATASET}"
 SHARES = {f"{100 * share:g}": share for share in STUDY.low_data.shares}
+PACKS = packs_of(STUDY)
+TOGETHER = [{run.path for run in pack} for pack in PACKS if len(pack) > 1]
 SPLIT_SEES_LABELS = STUDY.cohort.split == "random" and STUDY.cohort.split_stratify
 
 
@@ -124,6 +123,22 @@ def backbone_of(wildcards):
         return as_json(backbone.model_dump(mode="json", exclude={"title", "imagenet"}))
     weights = [] if backbone.imagenet.weights == "timm" else [Path(backbone.imagenet.weights)]
     return [as_json(backbone.model_dump(mode="json", exclude={"title"})), content_digest(weights)]
+
+
+def pack_option(wildcards):
+    """The runs that a job may train beside its own, for those that share a process."""
+    run = Run(wildcards.backbone, method_from_id(wildcards.method), int(wildcards.seed))
+    others = companions(PACKS, run, R)
+    return f"--pack {quote(as_json(others))}" if others else ""
+
+
+def place_in_pack(number):
+    """Whether a run is of one pack: its jobs run one at a time, for the first trains them all."""
+
+    def place(wildcards):
+        return int(f"{wildcards.backbone}/{wildcards.method}/seed{wildcards.seed}" in TOGETHER[number])
+
+    return place
 
 
 def method_labels(wildcards):

@@ -62,7 +62,7 @@ rule ehr_distributions:
         "Drawing the distributions of the EHR variables"
     shell:
         f"mmsn figure ehr --images {{input.images:q}} --variables {{params.variables:q}} --dataset {DATASET} "
-        "--data-note {params.note:q} --output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
+        "--data-note={params.note:q} --output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
 
 
 rule masking:
@@ -99,7 +99,7 @@ rule masking:
         "Drawing views and masks, {wildcards.backbone}"
     shell:
         "mmsn figure masking --views {params.views:q} --masks {params.masks:q} --patch {params.patch} "
-        "--side {params.side} {params.store} --seed {params.seed} --data-note {params.note:q} "
+        "--side {params.side} {params.store} --seed {params.seed} --data-note={params.note:q} "
         "--output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
 
 
@@ -163,7 +163,7 @@ rule tsne_maps:
         "Drawing the t-SNE maps, {wildcards.backbone}"
     shell:
         f"mmsn figure tsne {{params.maps}} --dataset {DATASET} --backbone {{params.backbone:q}} "
-        "--data-note {params.note:q} --output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
+        "--data-note={params.note:q} --output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
 
 
 rule label_differences:
@@ -190,7 +190,7 @@ rule label_differences:
         "Drawing the {wildcards.protocol} differences by label, {wildcards.backbone}"
     shell:
         "mmsn figure label-differences --labels {input.labels:q} --protocol {wildcards.protocol} "
-        f"--dataset {DATASET} --data-note {{params.note:q}} --output-svg {{output.svg:q}} "
+        f"--dataset {DATASET} --data-note={{params.note:q}} --output-svg {{output.svg:q}} "
         "--output-png {output.png:q} --log {log:q}"
 
 
@@ -231,7 +231,7 @@ rule learning_curves:
     shell:
         "mmsn figure learning-curves --runs {params.runs:q} --subset-predictions {params.few:q} "
         f"--protocol {{wildcards.protocol}} --dataset {DATASET} --settings {{params.settings:q}} "
-        "--baseline {params.baseline:q} --data-note {params.note:q} --output-svg {output.svg:q} "
+        "--baseline {params.baseline:q} --data-note={params.note:q} --output-svg {output.svg:q} "
         "--output-png {output.png:q} --log {log:q}"
 
 
@@ -267,7 +267,7 @@ rule calibration_curves:
     shell:
         "mmsn figure calibration --runs {params.runs:q} --summary {input.summary:q} {params.compared} "
         f"--dataset {DATASET} --settings {{params.settings:q}} --statistics {{params.statistics:q}} "
-        "--data-note {params.note:q} --output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
+        "--data-note={params.note:q} --output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
 
 
 rule subgroup_gaps:
@@ -293,7 +293,7 @@ rule subgroup_gaps:
     message:
         "Drawing the AUROC by group of patients, {wildcards.backbone}"
     shell:
-        f"mmsn figure subgroups --measures {{input.measures:q}} --dataset {DATASET} --data-note {{params.note:q}} "
+        f"mmsn figure subgroups --measures {{input.measures:q}} --dataset {DATASET} --data-note={{params.note:q}} "
         "--output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
 
 
@@ -369,5 +369,5 @@ if STUDY.figures.patient_images:
             "Drawing the attention maps, {wildcards.backbone}"
         shell:
             f"mmsn figure attention --maps {{input.maps:q}} --dataset {DATASET} --backbone {{params.backbone:q}} "
-            "{params.heads} --data-note {params.note:q} --output-svg {output.svg:q} --output-png {output.png:q} "
+            "{params.heads} --data-note={params.note:q} --output-svg {output.svg:q} --output-png {output.png:q} "
             "--log {log:q}"

@@ -3,7 +3,7 @@
 # MAKES  results/images/mimic-cxr/<shard>.{npy,parquet}, index.parquet, quarantine.parquet; and, declared nowhere
 #        because Snakemake deletes what is: <shard>.*.partial* of an interrupted shard, <shard>.*.kept (hard links, no
 #        space) from which a shard that runs again copies unchanged images. Snakemake does not look into 377,110 files:
-#        to have changed ones found, delete the shard's .parquet or --forcerun image_shard.
+#        to have changed ones found, delete the shard's .parquet and index.parquet, or --forcerun image_shard.
 rule image_shard:
     input:
         rows=rules.cohort_rows.output.rows,

@@ -85,6 +85,6 @@ rule low_data_table:
     shell:
         f"mmsn report low-data --runs {{params.runs:q}} --protocol {{wildcards.protocol}} --dataset {DATASET} "
         "--settings {params.settings:q} --statistics {params.statistics:q} --baseline {params.baseline:q} "
-        "--data-note {params.note:q} --threads {threads} "
+        "--data-note={params.note:q} --threads {threads} "
         "--output-csv {output.csv:q} --output-markdown {output.markdown:q} --output-html {output.html:q} "
         "--output-replicates {output.replicates:q} --log {log:q}"

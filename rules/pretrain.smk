@@ -1,6 +1,12 @@
 # Pixels and feature tables -> one target encoder a backbone, method and seed.
 # NEEDS  results/images/mimic-cxr/, results/features/<feature_set>.parquet, results/cohort/mimic-cxr/rows.parquet
 # MAKES  results/pretrain/<backbone>/<method>/seed<k>/{encoder.safetensors,history.parquet,resolved.yaml,model_card.md}
+# With runs.pack above 1 the first job of a pack trains all of its runs that are not done, and leaves each at its own
+# checkpoint; the jobs of the others write their results from there. One at a time, therefore.
+for number in range(len(TOGETHER)):
+    workflow.register_resource(f"pack_{number}", 1)
+
+
 rule pretrain:
     input:
         rows=rules.cohort_rows.output.rows,
@@ -20,6 +26,7 @@ rule pretrain:
         "../envs/mmsn.yaml"
     threads: 8
     resources:
+        **{f"pack_{number}": place_in_pack(number) for number in range(len(TOGETHER))},
         gpu=lambda wildcards: int(method_from_id(wildcards.method).is_trained),
         mem_mb=lambda wildcards, attempt: 32000 * attempt,
         runtime=lambda wildcards, attempt: 2880 * attempt,
@@ -30,6 +37,8 @@ rule pretrain:
         settings=lambda wildcards: as_json(STUDY.training(method_from_id(wildcards.method))),
         store=lambda wildcards, input: str(Path(input.index).parent),
         features=lambda wildcards, input: f"--features {quote(input.features)}" if input.features else "",
+        # A function of `input` is not tracked: who trains beside a run changes nothing of it.
+        pack=lambda wildcards, input: pack_option(wildcards),
         # Not an output: Snakemake deletes outputs of a failed job, and this is what a stopped run goes on from.
         checkpoint=f"{R}/pretrain/{{backbone}}/{{method}}/seed{{seed}}/unfinished.safetensors",
         tensorboard=f"{R}/pretrain/{{backbone}}/{{method}}/seed{{seed}}/tensorboard",
@@ -41,4 +50,4 @@ rule pretrain:
         "--seed {wildcards.seed:q} --images {params.images:q} --store {params.store:q} {params.features} "
         "--output-encoder {output.encoder:q} --output-history {output.history:q} --output-resolved {output.resolved:q} "
         "--output-card {output.card:q} --checkpoint {params.checkpoint:q} --tensorboard {params.tensorboard:q} "
-        "--processes {resources.gpu} --threads {threads} --log {log:q}"
+        "--processes {resources.gpu} --threads {threads} {params.pack} --log {log:q}"

@@ -146,7 +146,7 @@ rule variants_table:
         about="readings|ehr_linear|ehr_finetune",
     conda:
         "../envs/mmsn.yaml"
-    threads: 4
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
@@ -159,6 +159,6 @@ rule variants_table:
         "Comparing {wildcards.about} of {wildcards.backbone}"
     shell:
         f"mmsn report variants --runs {{params.runs:q}} --about {{wildcards.about}} --dataset {DATASET} "
-        "--settings {params.settings:q} --data-note {params.note:q} --output-csv {output.csv:q} "
+        "--settings {params.settings:q} --data-note={params.note:q} --output-csv {output.csv:q} "
         "--output-markdown {output.markdown:q} --output-latex {output.latex:q} --output-html {output.html:q} "
         "--threads {threads} --log {log:q}"

@@ -45,7 +45,7 @@ rule statistics:
         f"{BENCHMARKS}/statistics/{{protocol}}/{{dataset}}/{{backbone}}.tsv"
     conda:
         "../envs/mmsn.yaml"
-    threads: 4
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
@@ -89,7 +89,7 @@ rule results_table:
         "Writing the table of {wildcards.protocol} results on {wildcards.dataset}, {wildcards.backbone}"
     shell:
         "mmsn report table --summary {input.summary:q} --protocol {wildcards.protocol} --dataset {wildcards.dataset} "
-        "--data-note {params.note:q} --output-csv {output.csv:q} --output-markdown {output.markdown:q} "
+        "--data-note={params.note:q} --output-csv {output.csv:q} --output-markdown {output.markdown:q} "
         "--output-latex {output.latex:q} --output-html {output.html:q} --log {log:q}"
 
 
@@ -120,7 +120,7 @@ rule label_table:
         "Writing the {wildcards.protocol} tables by label on {wildcards.dataset}, {wildcards.backbone}"
     shell:
         "mmsn report labels --labels {input.labels:q} --protocol {wildcards.protocol} --dataset {wildcards.dataset} "
-        "--data-note {params.note:q} --output-csv {output.csv:q} --output-markdown {output.markdown:q} "
+        "--data-note={params.note:q} --output-csv {output.csv:q} --output-markdown {output.markdown:q} "
         "--output-html {output.html:q} --log {log:q}"
 
 
@@ -149,7 +149,7 @@ rule cohort_table:
     message:
         "Writing the counts of {wildcards.dataset} beside the published ones"
     shell:
-        "mmsn report cohort --flow {input.flow:q} --data-note {params.note:q} --output-csv {output.csv:q} "
+        "mmsn report cohort --flow {input.flow:q} --data-note={params.note:q} --output-csv {output.csv:q} "
         "--output-markdown {output.markdown:q} --output-html {output.html:q} --log {log:q}"
 
 
@@ -177,7 +177,7 @@ rule imputation_table:
     message:
         "Writing how many values were imputed, and how well"
     shell:
-        "mmsn report imputation --report {input.report:q} --data-note {params.note:q} "
+        "mmsn report imputation --report {input.report:q} --data-note={params.note:q} "
         "--output-markdown {output.markdown:q} --output-html {output.html:q} --log {log:q}"
 
 
@@ -207,7 +207,7 @@ rule forest:
         "Drawing the {wildcards.protocol} forest plot on {wildcards.dataset}, {wildcards.backbone}"
     shell:
         "mmsn report forest --summary {input.summary:q} --protocol {wildcards.protocol} --dataset {wildcards.dataset} "
-        "--data-note {params.note:q} --output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
+        "--data-note={params.note:q} --output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
 
 
 rule history:
@@ -261,5 +261,5 @@ rule flow_diagram:
     message:
         "Drawing the flow of {wildcards.dataset}"
     shell:
-        "mmsn report flow-diagram --flow {input.flow:q} --dataset {wildcards.dataset:q} --data-note {params.note:q} "
+        "mmsn report flow-diagram --flow {input.flow:q} --dataset {wildcards.dataset:q} --data-note={params.note:q} "
         "--output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"

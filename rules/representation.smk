@@ -94,7 +94,7 @@ rule measure_groups:
         f"{BENCHMARKS}/representation/{DATASET}/{{backbone}}/groups_{{protocol}}.tsv"
     conda:
         "../envs/mmsn.yaml"
-    threads: 4
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
@@ -142,7 +142,7 @@ rule embedding_tables:
         "Writing the tables about embeddings, {wildcards.backbone}"
     shell:
         f"mmsn represent tables --measures {{input.measures:q}} --dataset {DATASET} --output-folder {quote(R)}/tables "
-        f"--suffix {DATASET}_{{wildcards.backbone:q}} --data-note {{params.note:q}} --log {{log:q}}"
+        f"--suffix {DATASET}_{{wildcards.backbone:q}} --data-note={{params.note:q}} --log {{log:q}}"
 
 
 rule group_tables:
@@ -178,4 +178,4 @@ rule group_tables:
     shell:
         f"mmsn represent tables --measures {{input.measures:q}} --dataset {DATASET} --protocol {{wildcards.protocol}} "
         f"--output-folder {quote(R)}/tables --suffix {{wildcards.protocol}}_{DATASET}_{{wildcards.backbone:q}} "
-        "--data-note {params.note:q} --log {log:q}"
+        "--data-note={params.note:q} --log {log:q}"

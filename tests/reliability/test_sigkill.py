@@ -5,9 +5,10 @@ import multiprocessing
 import random
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from mmsn.methods import parse_method
+from mmsn.sealed import write_sealed
 from mmsn.training.data import PretrainData
 from mmsn.training.loop import CheckpointPolicy, Pretraining
 from mmsn.training.steps.create import create_step
@@ -25,7 +26,7 @@ def _pretrain(store, out):
     data = PretrainData(store, torch.arange(40).numpy(), torch.rand(40, 3, generator=torch.Generator().manual_seed(1)))
     step = create_step(method, BACKBONE, settings, 3, seed=1)
     history = Pretraining(step, data, settings, 1, CheckpointPolicy(out / "checkpoint", "f", 0.0), "run").run()
-    save_file(step.kept_encoder.state_dict(), out / "encoder.safetensors")
+    write_sealed(out / "encoder.safetensors", step.kept_encoder.state_dict(), {})
     (out / "history.json").write_text(json.dumps(history))
 
 

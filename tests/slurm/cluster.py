@@ -2,25 +2,33 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.slurm.daemons import daemon, free_ports, search_path, wait
+
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
-_SECONDS_TO_START = 60
-_SETTINGS = ("slurm.conf", "gres.conf", "cgroup.conf")
+_SETTINGS = ("slurm.conf", "gres.conf", "cgroup.conf", "slurmdbd.conf")
 _ETC = Path("/etc/slurm")  # jobs look here: Snakemake takes SLURM_CONF from their environment
+_OWNER = "owner.pid"
+_DEVICES = ("/dev/null", "/dev/zero")  # Slurm wants one file a GPU, and asks nothing of it
+Accounting = Callable[["Cluster"], dict[str, object]]
 
 
 class Cluster:
     """A running cluster and the environment to ask it in."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, gpus: int) -> None:
+        self.folder, self.gpus = folder, gpus
         self.environment = {**os.environ, "PATH": search_path()}
+        self.host = socket.gethostname()
+        self.munge_socket = folder / "munge" / "socket"
+        self.daemons = ExitStack()
 
     def __call__(self, *command: str) -> str:
         """What a Slurm command prints."""
@@ -28,10 +36,9 @@ class Cluster:
             command, env=self.environment, check=True, capture_output=True, text=True, timeout=60
         ).stdout
 
-
-def search_path() -> str:
-    """PATH with the folders where Debian keeps daemons."""
-    return os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+    def start(self, name: str, *options: str) -> None:
+        """A daemon that ends, by its process id, when the cluster does."""
+        self.daemons.enter_context(daemon(name, options, self.folder))
 
 
 def missing() -> list[str]:
@@ -39,44 +46,50 @@ def missing() -> list[str]:
     lacking = [program for program in NEEDED if shutil.which(program, path=search_path()) is None]
     if os.geteuid() != 0:
         lacking.append("root, which slurmd wants")
-    if any((_ETC / name).exists() for name in _SETTINGS):
+    if any((_ETC / name).exists() and not _left_behind(_ETC / name) for name in _SETTINGS):
         lacking.append(f"an {_ETC} without settings of another cluster")
     return lacking
 
 
 @contextmanager
-def one_node(folder: Path, gpus: int = 1) -> Iterator[Cluster]:
-    """Bring a cluster up in `folder`, and end its daemons by process id whatever happens."""
-    cluster = Cluster(folder)
-    _write_settings(folder, gpus)
-    munge = folder / "munge"
-    files = [f"--{kind}-file={munge}/{kind}" for kind in ("key", "pid", "log", "seed")]
-    with _announced(folder), ExitStack() as daemons:
-        daemons.enter_context(_daemon(cluster, "munged", "--foreground", "--force", f"--socket={munge}/socket", *files))
-        _wait(lambda: (munge / "socket").exists(), "munged has no socket", folder)
-        daemons.enter_context(_daemon(cluster, "slurmctld", "-D"))
-        daemons.enter_context(_daemon(cluster, "slurmd", "-D"))
-        _wait(lambda: "idle" in _state(cluster), "the node is not idle", folder)
-        yield cluster
-        cluster("scancel", "--user", "root")
+def one_node(folder: Path, gpus: int = 1, accounting: Accounting | None = None) -> Iterator[Cluster]:
+    """Bring a cluster up in `folder`, and end its jobs and its daemons by process id whatever happens."""
+    cluster = Cluster(folder, gpus)
+    _make_folders(folder)
+    (folder / _OWNER).write_text(str(os.getpid()))
+    with _announced(folder), cluster.daemons:
+        files = [f"--{kind}-file={folder}/munge/{kind}" for kind in ("key", "pid", "log", "seed")]
+        cluster.start("munged", "--foreground", "--force", f"--socket={cluster.munge_socket}", *files)
+        wait(cluster.munge_socket.exists, "munged has no socket", folder)
+        _write_settings(cluster, accounting(cluster) if accounting else {})
+        cluster.start("slurmctld", "-D")
+        cluster.start("slurmd", "-D")
+        wait(lambda: "idle" in _state(cluster), "the node is not idle", folder)
+        try:
+            yield cluster
+        finally:
+            _end_jobs(cluster)
 
 
-def _write_settings(folder: Path, gpus: int) -> None:
+def _make_folders(folder: Path) -> None:
     for name in ("munge", "state", "spool"):
         (folder / name).mkdir(parents=True)
     (folder / "munge" / "key").write_bytes(os.urandom(128))
     (folder / "munge" / "key").chmod(0o600)
-    host = socket.gethostname()
-    controller, node = _free_ports(2)
+
+
+def _write_settings(cluster: Cluster, accounting: dict[str, object]) -> None:
+    folder = cluster.folder
+    controller, node = free_ports(2)
     settings = {
         "ClusterName": "test",
-        "SlurmctldHost": f"{host}(127.0.0.1)",
+        "SlurmctldHost": f"{cluster.host}(127.0.0.1)",
         "SlurmctldPort": controller,
         "SlurmdPort": node,
         "SlurmUser": "root",
         "SlurmdUser": "root",
         "AuthType": "auth/munge",
-        "AuthInfo": f"socket={folder}/munge/socket",
+        "AuthInfo": f"socket={cluster.munge_socket},cred_expire=10",  # a requeued job waits as long: else two minutes
         "CredType": "cred/munge",
         "StateSaveLocation": f"{folder}/state",
         "SlurmdSpoolDir": f"{folder}/spool",
@@ -95,14 +108,16 @@ def _write_settings(folder: Path, gpus: int) -> None:
         "SlurmdParameters": "config_overrides",  # a node as a cluster has it, whatever this machine is
         "ReturnToService": 2,
         "MailProg": "/bin/true",
-        "KillWait": 20,
-        "MinJobAge": 600,  # finished jobs can be asked for, as squeue is the only place to ask
+        "KillWait": 5,
+        "MinJobAge": 600,  # finished jobs can be asked for, where squeue is the only place to ask
+        **accounting,
     }
     lines = [f"{name}={value}" for name, value in settings.items()]
-    lines.append(f"NodeName={host} NodeAddr=127.0.0.1 CPUs=32 RealMemory=500000 Gres=gpu:{gpus} State=UNKNOWN")
-    lines.append(f"PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP")
+    node_has = f"CPUs=64 RealMemory=500000 Gres=gpu:{cluster.gpus}"
+    lines.append(f"NodeName={cluster.host} NodeAddr=127.0.0.1 {node_has} State=UNKNOWN")
+    lines.append(f"PartitionName=all Nodes={cluster.host} Default=YES MaxTime=INFINITE State=UP")
     (folder / "slurm.conf").write_text("\n".join(lines) + "\n")
-    (folder / "gres.conf").write_text("".join("Name=gpu File=/dev/null\n" for _ in range(gpus)))
+    (folder / "gres.conf").write_text("".join(f"Name=gpu File={device}\n" for device in _DEVICES[: cluster.gpus]))
     (folder / "cgroup.conf").write_text("CgroupAutomount=no\n")
 
 
@@ -112,7 +127,8 @@ def _announced(folder: Path) -> Iterator[None]:
     _ETC.mkdir(exist_ok=True)
     links = [_ETC / name for name in _SETTINGS]
     for link in links:
-        link.unlink(missing_ok=True)  # one whose target is gone
+        if _left_behind(link):
+            link.unlink()
         link.symlink_to(folder / link.name)
     try:
         yield
@@ -121,32 +137,47 @@ def _announced(folder: Path) -> Iterator[None]:
             link.unlink()
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+def _left_behind(link: Path) -> bool:
+    """Whether a link is that of a test that was killed: its process is gone, or its folder."""
+    if not link.is_symlink():
+        return False
+    owner = link.readlink().parent / _OWNER
+    return not link.exists() or (owner.exists() and not Path("/proc", owner.read_text()).exists())
 
 
-@contextmanager
-def _daemon(cluster: Cluster, name: str, *options: str) -> Iterator[None]:
-    program = shutil.which(name, path=search_path())
-    assert program is not None, f"{name} is not installed: ask missing() first"
-    with (cluster.folder / f"{name}.out").open("wb") as output:
-        process = subprocess.Popen(
-            [program, *options], env=cluster.environment, stdout=output, stderr=subprocess.STDOUT, cwd=cluster.folder
-        )
-    try:
-        yield
-    finally:
-        process.terminate()
+def _end_jobs(cluster: Cluster) -> None:
+    """All jobs end; processes that were stopped by a signal too."""
+    cluster("scancel", "--user", "root")
+    deadline = time.monotonic() + 30
+    while cluster("squeue", "--noheader", "--states=running,completing") and time.monotonic() < deadline:
+        time.sleep(0.5)
+
+
+def processes(folder: Path, *words: str) -> list[int]:
+    """Ids of processes that work in a folder and whose command holds all the words, the oldest first."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
+            command = (process / "cmdline").read_text(errors="replace").split("\0")
+            if (process / "cwd").samefile(folder) and set(words) <= set(command):
+                found.append(int(process.name))
+        except OSError:  # gone meanwhile
+            continue
+    return sorted(found)
+
+
+def freeze(folder: Path, *words: str) -> list[int]:
+    """Stop processes, which then hang: alive, and silent."""
+    frozen = processes(folder, *words)
+    for process in frozen:
+        os.kill(process, signal.SIGSTOP)
+    return frozen
+
+
+def wake(frozen: list[int]) -> None:
+    """Let frozen processes go on."""
+    for process in frozen:
+        os.kill(process, signal.SIGCONT)
 
 
 def _state(cluster: Cluster) -> str:
@@ -154,12 +185,3 @@ def _state(cluster: Cluster) -> str:
         return cluster("sinfo", "--noheader", "--format=%T")
     except subprocess.CalledProcessError:
         return ""
-
-
-def _wait(ready, otherwise: str, folder: Path) -> None:
-    started = time.monotonic()
-    while not ready():
-        if time.monotonic() - started > _SECONDS_TO_START:
-            logs = "".join(f"\n--- {path.name}\n{path.read_text()[-1500:]}" for path in sorted(folder.glob("*.out")))
-            raise RuntimeError(f"{otherwise} after {_SECONDS_TO_START} s{logs}")
-        time.sleep(0.5)

@@ -47,7 +47,7 @@ def table_of(path: Path, name: str, fast: bool) -> list[tuple[Any, ...]] | None:
                 return None
         else:
             try:
-                reading.load(connection, {name: path}, threads=1)
+                reading.load(connection, name, path)
             except UserError as refused:
                 if refused.__cause__ is not None:
                     raise

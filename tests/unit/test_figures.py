@@ -31,6 +31,7 @@ from mmsn.images.settings import ViewSettings
 from mmsn.methods import Method
 from mmsn.reporting.captions import Setting
 from mmsn.reporting.figure_files import COLOURS, write_figure
+from mmsn.reporting.reader import Reader
 from mmsn.reporting.schemas import Facts
 from mmsn.representation.measured import SCHEMA, MeasuredFacts
 from mmsn.statistics.bootstrap import patient_resamples
@@ -178,7 +179,7 @@ def test_the_hundred_percent_come_from_the_predictions_with_all_images(tmp_path:
     described = [run.model_copy(update={"predictions": tmp_path / "whole.parquet"})]
     pattern = str(tmp_path / "{run}-{percent}-{draw}.parquet")
     settings = LowDataSettings(shares=(0.01,), draws=2)
-    rows, images = measured_everywhere(described, pattern, settings, "msn", lambda path: pa.parquet.read_table(path))
+    rows, images = measured_everywhere(described, pattern, settings, "msn", Reader().read)
     assert images == len(predictions.images)
     assert rows.groupby("share")["draw"].nunique().to_dict() == {0.01: 2, 1.0: 1}
 

@@ -1,6 +1,9 @@
 """A store copied to the node's own disk: once, whole or not at all, and only where there is room."""
 
 import shutil
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -49,16 +52,54 @@ def test_without_room_the_store_is_read_where_it_lies(store, tmp_path, monkeypat
     assert not [path for path in (tmp_path / "node").iterdir() if path.is_dir()]
 
 
-def test_half_a_copy_is_never_taken_for_a_whole_one(store, tmp_path, monkeypatch):
+def test_a_disk_that_fails_or_fills_up_costs_no_job_and_leaves_no_half_copy(store, tmp_path, monkeypatch):
     def fails(source, target):
         target.write_bytes(b"half")
         raise OSError("disk went away")
 
     with monkeypatch.context() as patched:
         patched.setattr(staging.shutil, "copyfile", fails)
-        with pytest.raises(OSError, match="went away"):
-            staged(store, tmp_path / "node")
+        assert staged(store, tmp_path / "node") == store
+    assert not [path for path in (tmp_path / "node").iterdir() if path.is_dir()]
     np.testing.assert_array_equal(_pixels(staged(store, tmp_path / "node")), _pixels(store))
+
+
+def test_a_job_that_was_killed_while_it_copied_leaves_no_lock_and_the_next_starts_anew(store, tmp_path):
+    node = tmp_path / "node"
+    killed = f"""
+import os, pathlib, shutil, signal
+from mmsn.images.staging import staged
+def half(source, target):
+    pathlib.Path(target).write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+shutil.copyfile = half
+staged(pathlib.Path({str(store)!r}), pathlib.Path({str(node)!r}))
+"""
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == -signal.SIGKILL
+    assert [path.suffix for path in node.iterdir() if path.is_dir()] == [".unfinished"]
+    copy = staged(store, node)
+    np.testing.assert_array_equal(_pixels(copy), _pixels(store))
+    assert [path for path in node.iterdir() if path.is_dir()] == [copy]
+
+
+def test_what_a_killed_job_left_takes_no_room_from_the_next(store, tmp_path, monkeypatch):
+    copy = staged(store, tmp_path / "node")
+    left = copy.rename(copy.with_suffix(".unfinished"))
+    monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: SimpleNamespace(free=0 if left.exists() else 10**9))
+    assert staged(store, tmp_path / "node") == copy
+
+
+def test_a_copy_from_which_a_file_was_cleared_away_is_made_again(store, tmp_path):
+    copy = staged(store, tmp_path / "node")
+    (copy / "p10.npy").unlink()
+    assert staged(store, tmp_path / "node") == copy
+    np.testing.assert_array_equal(_pixels(copy), _pixels(store))
+
+
+def test_users_of_one_node_have_copies_of_their_own(store, tmp_path, monkeypatch):
+    mine = staged(store, tmp_path / "node")
+    monkeypatch.setattr(staging.os, "getuid", lambda: 4242)
+    assert staged(store, tmp_path / "node") != mine
 
 
 def test_another_content_is_another_copy(store, tmp_path):

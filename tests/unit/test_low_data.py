@@ -149,7 +149,7 @@ def stored(tmp_path):
 
 
 def _read(path):
-    return pq.read_table(path)
+    return from_table(pq.read_table(path), str(path))
 
 
 def _macro(run, share, draw, left_out, measure):

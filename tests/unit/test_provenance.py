@@ -23,6 +23,7 @@ def package(tmp_path, monkeypatch):
 
 
 def _digest():
+    provenance._closure.cache_clear()
     provenance._imports.cache_clear()
     provenance._file_digest.cache_clear()
     return code_digest("stage.command")
@@ -54,7 +55,7 @@ def test_a_touched_file_changes_nothing(package):
 def test_the_digest_of_pretraining_reaches_the_loss_the_views_and_the_masks():
     closure = {
         str(path.relative_to(provenance.PACKAGE))
-        for path in provenance._closure("training.command", "training.steps.msn")
+        for path in provenance._closure(provenance.PACKAGE, "training.command", "training.steps.msn")
     }
     assert {"models/msn_loss.py", "images/views.py", "images/masks.py", "training/loop.py"} <= closure
     assert not {"models/dino.py", "models/mae.py", "models/supervised.py"} & closure  # another method's code

@@ -45,7 +45,8 @@ def test_the_readme_is_one_page():
 
 @every_page
 def test_no_placeholder_is_left(page):
-    assert not re.findall(r"\b[A-Z]{3,}_[A-Z]{2,}\b|TODO|FIXME", page.read_text().replace("IMAGENET_STAT", ""))
+    known = {"IMAGENET_STAT", "MMSN_CONTAINER"}
+    assert not set(re.findall(r"\b[A-Z]{3,}_[A-Z]{2,}\b|TODO|FIXME", page.read_text())) - known
 
 
 @every_page

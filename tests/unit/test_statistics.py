@@ -13,12 +13,14 @@ from mmsn.statistics import kernel
 from mmsn.statistics.bootstrap import (
     Replicates,
     bootstrap,
+    image_draws,
     image_resamples,
+    patient_draws,
     patient_resamples,
     percentile_interval,
 )
 from mmsn.statistics.metrics import auroc, average_precision, label_metrics
-from mmsn.statistics.ranking import evaluable
+from mmsn.statistics.ranking import checked, evaluable, rank_all
 
 EXACT = 1e-12
 
@@ -90,6 +92,38 @@ def test_the_bootstrap_equals_scikit_learn_on_fourteen_labels():
             assert replicates.auroc[r, k] == pytest.approx(expected, abs=EXACT)
             expected = average_precision_score(*sample, sample_weight=weights[r])
             assert replicates.auprc[r, k] == pytest.approx(expected, abs=EXACT)
+
+
+def test_the_bootstrap_equals_the_metrics_where_nothing_is_tied_and_negatives_and_positives_come_in_long_runs():
+    generator = np.random.default_rng(3)
+    targets = (generator.random((700, 3)) < [0.02, 0.5, 0.97]).astype(float)
+    scores = generator.permutation(targets.size).reshape(targets.shape) + 500.0 * targets
+    patients = generator.integers(0, 90, 700)
+    drawn = patient_draws(patients, 40, seed=2)
+    replicates = bootstrap(targets, scores, drawn)
+    for r, weights in enumerate(patient_resamples(patients, 40, seed=2)):
+        for k in range(3):
+            one = targets[:, k], scores[:, k], weights
+            np.testing.assert_allclose(replicates.auroc[r, k], auroc(*one), atol=EXACT)
+            np.testing.assert_allclose(replicates.auprc[r, k], average_precision(*one), atol=EXACT)
+
+
+def test_patients_rows_a_part_of_the_images_and_a_sort_made_before_change_nothing():
+    patients, targets, scores = simulated()
+    rankings = rank_all(*checked(targets, scores))
+    half = np.arange(0, len(targets), 2)
+    for draws, resamples in (
+        (patient_draws(patients, 60, seed=0), patient_resamples(patients, 60, seed=0)),
+        (image_draws(len(targets), 60, seed=0), image_resamples(len(targets), 60, seed=0)),
+    ):
+        np.testing.assert_array_equal(draws.weights, resamples)
+        ours, theirs = bootstrap(targets, scores, draws, rankings=rankings), bootstrap(targets, scores, resamples)
+        np.testing.assert_array_equal(ours.auroc, theirs.auroc)
+        np.testing.assert_array_equal(ours.auprc, theirs.auprc)
+        part = bootstrap(targets[half], scores[half], draws.of(half))
+        np.testing.assert_array_equal(part.auprc, bootstrap(targets[half], scores[half], resamples[:, half]).auprc)
+    names = ["a", "b", "c"]
+    assert label_metrics(targets, scores, names, rankings).equals(label_metrics(targets, scores, names))
 
 
 def test_only_the_order_of_the_scores_matters():

@@ -17,7 +17,7 @@ class Project:
         self.folder = folder
         for name in _COPIED:
             source = ROOT / name
-            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.sif")
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, folder / name, **({"ignore": ignore} if source.is_dir() else {}))
 
@@ -48,7 +48,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
+            timeout=1800,  # a machine that others use too
             check=False,
         )
 

@@ -1,8 +1,13 @@
-"""The report and the tables opened in a real browser from their file paths, without a network."""
+"""The report and the tables opened in a real browser from their file paths; a proxy of our own sees every request."""
 
+import json
 import re
 import shutil
+import socketserver
 import subprocess
+import threading
+from html import unescape
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -10,23 +15,95 @@ import pytest
 pytestmark = pytest.mark.workflow
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--disable-quic", "--virtual-time-budget=8000"),
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--no-default-browser-check", "--no-pings"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"),
+    *("--disable-default-apps", "--disable-extensions", "--disable-domain-reliability", "--metrics-recording-only"),
+    *("--disable-client-side-phishing-detection", "--safebrowsing-disable-auto-update", "--disable-breakpad"),
+    "--disable-features=OptimizationHints,MediaRouter,Translate,AutofillServerCommunication,InterestFeedContentSuggestions",
+    *("--proxy-bypass-list=<-loopback>", "--virtual-time-budget=12000"),
 )
+BROWSERS_OWN = ("update.googleapis.com", "clients2.google.com", "accounts.google.com")
+"""What Chromium asks for itself whatever its flags: its clock, its components, who is signed in."""
+LOOK_AT_RESULTS = (Path(__file__).parent / "look_at_results.js").read_text()
+
+
+class Proxy(socketserver.ThreadingTCPServer):
+    """Takes down what a browser asks a network for, and answers nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Asked)
+        self.daemon_threads = True
+        self.requests: list[str] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Asked(socketserver.StreamRequestHandler):
+    """One connection."""
+
+    def handle(self) -> None:
+        request = self.rfile.readline(2000).decode(errors="replace").strip()
+        if not any(host in request for host in BROWSERS_OWN):
+            self.server.requests.append(request)
 
 
 @pytest.fixture
-def dom(tmp_path):
-    """What a page's document holds after its scripts have run; every request to a network fails."""
+def proxy():
+    server = Proxy()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def dom(tmp_path, proxy):
+    """What a page's document holds after its scripts have run; every request to a network ends at `proxy`."""
     if CHROMIUM is None:
         pytest.skip("SKIPPED: no Chromium here: nothing was looked at in a browser (Debian: apt-get install chromium)")
 
     def open_page(path):
-        offline = f"--user-data-dir={tmp_path / 'browser'} --proxy-server=127.0.0.1:9 --dump-dom file://{path}"
-        command = [CHROMIUM, *QUIET, *offline.split()]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+        port = proxy.server_address[1]
+        own = (f"--user-data-dir={tmp_path / 'browser'}", f"--proxy-server=http://127.0.0.1:{port}")
+        command = [CHROMIUM, *QUIET, *own, "--dump-dom", f"file://{path}"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
 
     return open_page
+
+
+@pytest.fixture(scope="session")
+def report(finished):
+    """The real report of the finished study."""
+    project = finished[0]
+    made = project.snakemake("--report", "results/report.html")
+    assert made.returncode == 0, made.stdout
+    return project.folder / "results/report.html"
+
+
+def test_the_proxy_sees_a_page_that_asks_for_something(dom, proxy, tmp_path):
+    page = '<!doctype html><img src="http://example.test/seen.png"><script>fetch("https://data.test/rows")</script>'
+    (tmp_path / "curious.html").write_text(page)
+    dom(tmp_path / "curious.html")
+    assert any("example.test" in request for request in proxy.requests), proxy.requests
+    assert any("data.test:443" in request for request in proxy.requests), proxy.requests
+
+
+def test_the_reports_own_view_sorts_tables_and_draws_figures_and_asks_no_network(report, dom, proxy, tmp_path):
+    before, _, after = report.read_text().rpartition("</body>")
+    copy = tmp_path / "looked_at.html"
+    copy.write_text(f"{before}<script>{LOOK_AT_RESULTS}</script></body>{after}")
+    found = re.search(r"<pre id=\"seen\">(.*?)</pre>", dom(copy), re.DOTALL)
+    assert found, "the script that looks at the results did not come to its end"
+    seen = json.loads(unescape(found[1]))
+    tables = {name: one for name, one in seen.items() if name.endswith(".html")}
+    figures = {name: one for name, one in seen.items() if name.endswith((".svg", ".png"))}
+    assert any("paper_table_3" in name for name in tables), list(tables)
+    for name, table in tables.items():
+        assert len(table["before"]) >= 1, name
+        assert table["arrow"] == "descending", (name, table)
+        assert table["after"] == table["expected"], name
+    assert any(table["before"] != table["after"] for table in tables.values())
+    assert any("forest_linear" in name for name in figures), list(figures)
+    assert all(figure["width"] > 0 and figure["height"] > 0 for figure in figures.values()), figures
+    assert proxy.requests == []
 
 
 def test_the_tables_are_there_and_sortable(finished, dom):
@@ -66,11 +143,8 @@ def test_pages_ask_for_nothing_outside_themselves(finished):
         assert not re.findall(r"(?:src|href)=\"(?!#|data:)[^\"]+", page.read_text()), page
 
 
-def test_the_report_shows_its_categories(finished, dom):
-    project = finished[0]
-    made = project.snakemake("--report", "results/report.html")
-    assert made.returncode == 0, made.stdout
-    page = dom(project.folder / "results/report.html")
+def test_the_report_shows_its_categories(report, dom, proxy, tmp_path):
+    page = dom(report)
     text = re.sub(r"<[^>]+>", " ", page)
     for category in ("0 The paper", "1 Results", "2 Cohort", "3 Pretraining"):
         assert category in text
@@ -78,9 +152,10 @@ def test_the_report_shows_its_categories(finished, dom):
         assert opening in text
     place = "document.querySelector('#the-result').getBoundingClientRect().top"
     seen = f"setTimeout(() => {{ document.title = 'top ' + {place} }}, 3000)"
-    before, _, after = (project.folder / "results/report.html").read_text().rpartition("</body>")
-    (project.folder / "results/seen.html").write_text(f"{before}<script>{seen}</script></body>{after}")
-    top = re.search(r"<title>top (-?[\d.]+)", dom(project.folder / "results/seen.html"))
+    before, _, after = report.read_text().rpartition("</body>")
+    (tmp_path / "seen.html").write_text(f"{before}<script>{seen}</script></body>{after}")
+    top = re.search(r"<title>top (-?[\d.]+)", dom(tmp_path / "seen.html"))
     assert top, "the result is not on the first page"
     assert float(top[1]) >= 0, "the result lies above the window, where nobody can scroll"
     assert not re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=\"https?:", page)
+    assert proxy.requests == []

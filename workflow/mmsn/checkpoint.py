@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mmsn.errors import UserError
-from mmsn.files import atomic_path, remove_leftovers
+from mmsn.files import remove_leftovers
+from mmsn.sealed import read_sealed, write_sealed
 
 Tensors = dict[str, Tensor]
 
@@ -38,10 +38,7 @@ def save_checkpoint(path: Path, fingerprint: str, tensors: Tensors, state: Any) 
         state: where the job stands.
     """
     metadata = {"fingerprint": fingerprint, "state": json.dumps(state)}
-    # clones: safetensors refuses tensors that share memory
-    stored = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in stored.items()}, temporary, metadata)
+    write_sealed(path, tensors, metadata)
 
 
 def load_checkpoint(path: Path, fingerprint: str) -> Checkpoint | None:
@@ -54,9 +51,7 @@ def load_checkpoint(path: Path, fingerprint: str) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        with safe_open(path, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  (not a dict)
+        tensors, metadata = read_sealed(path)
         state = json.loads(metadata["state"])
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: damaged checkpoint ({error}); delete it to start this run afresh") from None

@@ -1,6 +1,10 @@
 """The command line: assembles the verbs of the stages, nothing else."""
 
 import os
+import sys
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any, Final
 
 # Before torch is loaded: threads that wait shall sleep, not spin. On cores shared with another program a spinning team
 # slows a training step several times (measured: 10 s against 1.5 s on two busy cores).
@@ -8,51 +12,75 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import typer
 
-from mmsn.cohort.command import app as cohort
-from mmsn.cohort.external.command import app as external
-from mmsn.ehr.command import app as ehr
-from mmsn.evaluation.command import app as evaluate
-from mmsn.evaluation.readings_command import ehr_only, readings
-from mmsn.figures.command import app as figure
-from mmsn.figures.data_command import app as figure_data
-from mmsn.images.command import app as images
-from mmsn.paper.command import app as paper
-from mmsn.planning.command import plan, status
-from mmsn.reporting.command import app as report
-from mmsn.reporting.low_data_command import low_data
-from mmsn.reporting.variants_command import variants
-from mmsn.representation.command import app as represent
-from mmsn.study_command import app as study
-from mmsn.synthetic.command import synth
-from mmsn.training.command import pretrain
+_VERBS: Final = {
+    "study": "study_command:app",
+    "plan": "planning.command:plan",
+    "status": "planning.command:status",
+    "synth": "synthetic.command:synth",
+    "cohort": "cohort.command:app",
+    "external": "cohort.external.command:app",
+    "ehr": "ehr.command:app",
+    "images": "images.command:app",
+    "pretrain": "training.command:pretrain",
+    "evaluate": "evaluation.command:app",
+    "represent": "representation.command:app",
+    "report": "reporting.command:app",
+    "paper": "paper.command:app",
+    "figure-data": "figures.data_command:app",
+    "figure": "figures.command:app",
+}
+_FURTHER: Final = {
+    "evaluate": {
+        "readings": "evaluation.readings_command:readings",
+        "ehr-only": "evaluation.readings_command:ehr_only",
+    },
+    "report": {
+        "low-data": "reporting.low_data_command:low_data",
+        "variants": "reporting.variants_command:variants",
+    },
+}
+"""Verbs of a stage that lie in a file of their own."""
 
-app = typer.Typer(
-    help="EHR-guided self-supervised pretraining for chest X-rays. The workflow calls these verbs; so can you.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(study, name="study")
-app.command("plan")(plan)
-app.command("status")(status)
-app.command("synth")(synth)
-app.add_typer(cohort, name="cohort")
-app.add_typer(external, name="external")
-app.add_typer(ehr, name="ehr")
-app.add_typer(images, name="images")
-app.command("pretrain")(pretrain)
-evaluate.command("readings")(readings)
-evaluate.command("ehr-only")(ehr_only)
-app.add_typer(evaluate, name="evaluate")
-report.command("low-data")(low_data)
-report.command("variants")(variants)
-app.add_typer(represent, name="represent")
-app.add_typer(report, name="report")
-app.add_typer(paper, name="paper")
-app.add_typer(figure_data, name="figure-data")
-app.add_typer(figure, name="figure")
+
+def assembled(names: Iterable[str]) -> typer.Typer:
+    """The command line with these verbs only: a job imports its own stage, which saves each small job a second."""
+    app = typer.Typer(
+        help="EHR-guided self-supervised pretraining for chest X-rays. The workflow calls these verbs; so can you.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_nothing)  # so that one verb alone still has to be named
+    for name in names:
+        found = _imported(_VERBS[name])
+        if isinstance(found, typer.Typer):
+            known = {command.name for command in found.registered_commands}
+            for verb, where in _FURTHER.get(name, {}).items():
+                if verb not in known:  # an app in memory may have been assembled before
+                    found.command(verb)(_imported(where))
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    return app
 
 
 def main() -> None:
     """Entry point of `mmsn`."""
-    app()
+    asked = [name for name in sys.argv[1:2] if name in _VERBS]
+    assembled(asked or _VERBS)()
+
+
+def _nothing() -> None:
+    """EHR-guided self-supervised pretraining for chest X-rays. The workflow calls these verbs; so can you."""
+
+
+def _imported(where: str) -> Any:
+    module, _, name = where.partition(":")
+    return getattr(import_module(f"mmsn.{module}"), name)
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """`app`, the whole command line, is made when it is asked for."""
+    if name == "app":
+        return assembled(_VERBS)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,8 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from mmsn.errors import StoppedBySignal, UserError
+from mmsn.failures import told
+from mmsn.orphans import alone, end_with_snakemake
 
 T = TypeVar("T")
 logger = logging.getLogger("mmsn")
@@ -19,8 +21,15 @@ STOPPED = 75
 """Exit code of a job that was asked to stop and has saved its state (EX_TEMPFAIL: try again)."""
 
 
+class _LogFile(logging.FileHandler):
+    """A log that a full disk cuts short without a traceback a line: the job's own error says what happened."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's own name)
+        """Say nothing."""
+
+
 def set_up_logging(log: Path | None) -> None:
-    """Send messages to the terminal, and with times to `log`, which is made private."""
+    """Send messages to the terminal, and with times to `log`, which is made private and is this process's alone."""
     logger.setLevel(logging.INFO)
     logger.handlers.clear()
     logger.propagate = False
@@ -28,8 +37,8 @@ def set_up_logging(log: Path | None) -> None:
     terminal.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(terminal)
     if log is not None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        to_file = logging.FileHandler(log, mode="w", encoding="utf-8")
+        alone(log)
+        to_file = _LogFile(log, mode="w", encoding="utf-8")
         to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(to_file)
 
@@ -68,12 +77,14 @@ def _progress_line(description: str, done: int, total: int | None, seconds: floa
 def run(command: Callable[[], None], log: Path | None = None) -> int:
     """Run a stage's command privately (umask 077) and turn failures into an exit code.
 
-    A `UserError` is one line and exit code 2; a job that a signal stopped after saving ends with 75. Anything else is
-    a defect of ours: one line on the terminal, the traceback in the log.
+    A `UserError`, a full disk and other failures of the machine are one line and exit code 2; a job that a signal
+    stopped after saving ends with 75. Anything else is a defect of ours: one line on the terminal, the traceback in
+    the log. A job of Snakemake ends with it.
     """
     os.umask(0o077)
-    set_up_logging(log)
+    end_with_snakemake()
     try:
+        set_up_logging(log)
         command()
     except UserError as error:
         logger.error("error: %s", error)
@@ -82,6 +93,10 @@ def run(command: Callable[[], None], log: Path | None = None) -> int:
         logger.error("stopped by a signal, state saved: %s; the same command goes on from there", stopped)
         return STOPPED
     except Exception as error:
+        line = told(error)
+        if line is not None:
+            logger.error("error: %s", line)
+            return 2
         if log is None:
             raise
         logger.handlers[0].setLevel(logging.CRITICAL)

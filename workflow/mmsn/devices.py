@@ -2,11 +2,15 @@
 
 import os
 import platform
+from typing import Final
 
 import torch
 
 from mmsn.errors import UserError
 from mmsn.leases import lease, lease_folder
+
+JOBS_A_GPU: Final = "MMSN_JOBS_A_GPU"
+"""Environment variable that lets so many jobs share each GPU of a machine, under NVIDIA's MPS."""
 
 
 def pick_device(name: str, place: int = 0) -> torch.device:
@@ -35,9 +39,14 @@ def pick_device(name: str, place: int = 0) -> torch.device:
 
 
 def _leased() -> torch.device:
-    """A GPU of this process alone; several processes of one job have one each."""
+    """A GPU of this process alone, or one of the places on it; several processes of one job have one each."""
     identities = [str(torch.cuda.get_device_properties(place).uuid) for place in range(torch.cuda.device_count())]
-    return torch.device("cuda", lease(identities, lease_folder()))
+    jobs = os.environ.get(JOBS_A_GPU, "1")
+    if not jobs.isdecimal() or int(jobs) < 1:
+        raise UserError(f"{JOBS_A_GPU}: {jobs!r} is not a number of jobs; set it to 1 or more, or not at all")
+    # every GPU gets a first job before one gets a second
+    more = [f"{identity}-{number}" for number in range(1, int(jobs)) for identity in identities]
+    return torch.device("cuda", lease([*identities, *more], lease_folder()) % len(identities))
 
 
 def describe(device: torch.device) -> str:

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
 from mmsn.errors import UserError
-from mmsn.files import atomic_path
 from mmsn.lineage import NO_SPLIT, Split
 from mmsn.models.vit import create_encoder
+from mmsn.sealed import SEAL, read_sealed, write_sealed
 from mmsn.training.settings import BackboneSettings
 
 
@@ -22,7 +22,7 @@ def save_encoder(
     The header also says which split it was pretrained under.
     """
     metadata = {"format": "pt", "backbone": backbone.model_dump_json(), "method": method, **split.metadata}
-    _write(path, encoder, metadata)
+    write_sealed(path, encoder.state_dict(), metadata)
 
 
 def save_finetuned(path: Path, encoder: VisionTransformer, pretrained: Path, data_set: str) -> None:
@@ -36,13 +36,8 @@ def save_finetuned(path: Path, encoder: VisionTransformer, pretrained: Path, dat
     """
     with safe_open(pretrained, framework="pt") as opened:
         metadata = {**(opened.metadata() or {}), "finetuned_on": data_set}
-    _write(path, encoder, metadata)
-
-
-def _write(path: Path, encoder: VisionTransformer, metadata: dict[str, str]) -> None:
-    tensors = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
+    metadata.pop(SEAL, None)  # that of the other weights
+    write_sealed(path, encoder.state_dict(), metadata)
 
 
 def load_encoder(path: Path) -> VisionTransformer:
@@ -52,20 +47,29 @@ def load_encoder(path: Path) -> VisionTransformer:
         UserError: when the file is damaged or not one of `save_encoder`.
     """
     try:
-        with safe_open(path, framework="pt") as opened:
-            metadata = opened.metadata() or {}
+        tensors, metadata = read_sealed(path)
         backbone = BackboneSettings(**json.loads(metadata["backbone"]))
         encoder = create_encoder(backbone.architecture, backbone.options)
-        encoder.load_state_dict(load_file(path))
-    except (SafetensorError, KeyError, RuntimeError) as error:
-        raise UserError(f"{path}: not an encoder of this project ({error}); delete it to pretrain again") from None
+        encoder.load_state_dict(tensors)
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise _no_encoder(path, error) from None
     return encoder
 
 
 def split_of_encoder(path: Path) -> Split:
     """The split that an encoder was pretrained under."""
-    with safe_open(path, framework="pt") as opened:
-        return Split.of(opened.metadata() or {})
+    try:
+        with safe_open(path, framework="pt") as opened:
+            return Split.of(opened.metadata() or {})
+    except SafetensorError as error:
+        raise _no_encoder(path, error) from None
+
+
+def _no_encoder(path: Path, error: Exception) -> UserError:
+    reason = str(error).partition("\n")[0]
+    return UserError(
+        f"{path}: damaged, or not an encoder of this project ({reason}); delete it, and the same command makes it again"
+    )
 
 
 def load_weights(encoder: VisionTransformer, path: Path) -> None:

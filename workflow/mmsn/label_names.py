@@ -3,9 +3,8 @@
 import json
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from mmsn.errors import UserError
+from mmsn.files import read_schema
 from mmsn.labels import LABEL_SETS, LABELS
 from mmsn.lineage import LABEL_NAMES, Split
 
@@ -18,7 +17,7 @@ def label_names(images: Path) -> tuple[str, ...]:
     Raises:
         UserError: the table lacks one of them.
     """
-    schema = pq.read_schema(images)
+    schema = read_schema(images)
     metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
     data_set = Split.of(metadata).data_set
     known = LABEL_SETS[data_set].names if data_set in LABEL_SETS else LABELS

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmsn.errors import UserError
+from mmsn.files import read_schema
 
 SPLIT_HASH: Final = "mmsn.split_sha256"
 """SHA-256 over the cohort's sorted patients and their splits."""
@@ -61,7 +61,7 @@ class Split:
     @classmethod
     def of_file(cls, path: Path) -> "Split":
         """The split that a Parquet file says it belongs to; only its footer is read."""
-        return cls._of_schema(pq.read_schema(path))
+        return cls._of_schema(read_schema(path))
 
     @classmethod
     def _of_schema(cls, schema: pa.Schema) -> "Split":

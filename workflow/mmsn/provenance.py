@@ -51,7 +51,7 @@ def code_digest(*modules: str, without: Iterable[str] = ()) -> str:
         without: files of the package (`cohort/flow.py`) that do not touch what the rule makes.
     """
     total = hashlib.sha256()
-    for path in sorted(_closure(*modules) - {PACKAGE / name for name in without}):
+    for path in sorted(_closure(PACKAGE, *modules) - {PACKAGE / name for name in without}):
         total.update(f"{path.relative_to(PACKAGE)}:{_file_digest(path)}\n".encode())
     return total.hexdigest()[:16]
 
@@ -90,7 +90,9 @@ def _sampled_digest(path: Path) -> bytes:
     return digest.digest()
 
 
-def _closure(*modules: str) -> frozenset[Path]:
+@cache
+def _closure(package: Path, *modules: str) -> frozenset[Path]:
+    """Files behind modules of a package; once a process, as hundreds of jobs of one rule ask for the same."""
     found: set[Path] = set()
     waiting = list(modules)
     while waiting:
@@ -98,14 +100,14 @@ def _closure(*modules: str) -> frozenset[Path]:
         if path is None or path in found:
             continue
         found.add(path)
-        found.update(_data_beside(path))
+        found.update(_data_beside(package, path))
         waiting.extend(_imports(path))
     return frozenset(found)
 
 
-def _data_beside(module: Path) -> set[Path]:
+def _data_beside(package: Path, module: Path) -> set[Path]:
     """Data files of a module's own folder; none for modules at the top."""
-    return set() if module.parent == PACKAGE else {path for ending in DATA for path in module.parent.glob(ending)}
+    return set() if module.parent == package else {path for ending in DATA for path in module.parent.glob(ending)}
 
 
 def _module_path(module: str) -> Path | None:

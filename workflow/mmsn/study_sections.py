@@ -39,3 +39,6 @@ class RunGrid(Section):
     without training: `random-init`, `imagenet`."""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
     """Seeds of pretraining and evaluation."""
+    pack: Annotated[int, Field(ge=1, exclude=True)] = 1
+    """Pretraining runs that one process trains side by side on the same views, at most: those of a backbone, seed and
+    kind of method. No result depends on it, and changing it re-runs nothing."""

@@ -1,6 +1,7 @@
 """The cohort: MIMIC-IV and MIMIC-CXR-JPG tables in, one row an image out, in DuckDB."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from mmsn.cohort.schema import EXCLUSIONS, ROWS, images_schema
 from mmsn.cohort.settings import CohortSettings
 from mmsn.cohort.sources import Tables
 from mmsn.cohort.streamed import create_views
+from mmsn.cohort.tables import TABLES
 from mmsn.labels import LABELS
 from mmsn.lineage import Split
 
@@ -55,7 +57,7 @@ def build(tables: Tables, ehr: Mapping[str, Path], settings: CohortSettings, thr
 
     Args:
         tables: The files, from `sources.find_tables`.
-        ehr: EHR variable -> file of its SQL statement (`variables.evaluate` says what it may read).
+        ehr: EHR variable -> file of its SQL statement (`variables.evaluations` says what it may read).
         settings: Linkage rule, views, labels, split.
         threads: Processor cores to use.
 
@@ -64,23 +66,23 @@ def build(tables: Tables, ehr: Mapping[str, Path], settings: CohortSettings, thr
     """
     with closing(connect(threads)) as connection:
         _hand_over(connection, settings)
-        reading.load(connection, tables.loaded, threads)
+        _load(connection, tables, threads)
         create_views(connection, tables.streamed)
-        split_counts = _place(connection, tables, settings)
-        values = variables.evaluate(connection, ehr, threads)
-        jobs = [partial(table, name=name) for name in RESULTS]
-        results = dict(zip(RESULTS, side_by_side(connection, jobs, threads), strict=True))
-        links = linkage.read_links(connection)
+        placing: list[Callable[[duckdb.DuckDBPyConnection], Any]]
+        placing = [partial(_link, settings=settings), partial(_select, tables=tables, settings=settings)]
+        linked, split_counts = side_by_side(connection, placing, threads)
+        values, results = _read_off(connection, ehr, threads)
     (counts,) = results["flow"].to_pylist()
-    counted = flow.count_flow(counts, values, settings, split_counts, synthetic=tables.synthetic is not None)
+    digest = results["split_hash"]["sha256"][0].as_py()
+    with ThreadPoolExecutor(1) as beside:
+        images = beside.submit(_images, values, results)
+        counted = flow.count_flow(counts, values, settings, split_counts, synthetic=tables.synthetic is not None)
     if settings.assert_published:
         flow.check_published(counted)
-    digest = results["split_hash"]["sha256"][0].as_py()
-    images = _images(values, results)
     return Cohort(
-        images.replace_schema_metadata(Split(DATA_SET, digest).metadata),
+        images.result().replace_schema_metadata(Split(DATA_SET, digest).metadata),
         results["exclusions"].cast(EXCLUSIONS),
-        {"split_sha256": digest, **counted, "linkage": linkage.count_links(links, settings)},
+        {"split_sha256": digest, **counted, "linkage": linked},
     )
 
 
@@ -99,9 +101,34 @@ def _hand_over(connection: duckdb.DuckDBPyConnection, settings: CohortSettings) 
         set_variable(connection, name, value)
 
 
-def _place(connection: duckdb.DuckDBPyConnection, tables: Tables, settings: CohortSettings) -> dict[str, int]:
-    """Place every image: when it was taken, what covers it, which split, whether it stays."""
-    for name in ("images", "linkage", f"linkage_{settings.linkage}", "labels"):
+def _load(connection: duckdb.DuckDBPyConnection, tables: Tables, threads: int) -> None:
+    """Read the tables, several at once; the images are put in order while other tables are read."""
+
+    def load(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
+        reading.load(cursor, name, tables.loaded[name])
+        if name == "metadata":
+            _order_images(cursor)
+
+    side_by_side(connection, [partial(load, name=name) for name in TABLES if name in tables.loaded], threads)
+
+
+def _order_images(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `images` from `metadata`, which PhysioNet ships in order: to see that costs less than to sort it again."""
+    if table(connection, "metadata_disorder")["rows"][0].as_py():
+        run_file(connection, "metadata_order")
+    run_file(connection, "images")
+
+
+def _link(connection: duckdb.DuckDBPyConnection, settings: CohortSettings) -> dict[str, Any]:
+    """Find which hospital stays cover each image; what `linkage.count_links` says of them."""
+    for name in ("linkage", f"linkage_{settings.linkage}"):
+        run_file(connection, name)
+    return linkage.count_links(linkage.read_links(connection), settings)
+
+
+def _select(connection: duckdb.DuckDBPyConnection, tables: Tables, settings: CohortSettings) -> dict[str, int]:
+    """Find which split each image is in, its labels, and whether it stays."""
+    for name in ("patients", "labels"):
         run_file(connection, name)
     counts = splits.assign(connection, tables, settings)
     if tables.test_labels:
@@ -109,6 +136,19 @@ def _place(connection: duckdb.DuckDBPyConnection, tables: Tables, settings: Coho
     run_file(connection, "cohort")
     splits.check_none_is_empty(connection, tables, settings)
     return counts | (radiologist.count_test(connection, tables) if tables.test_labels else {})
+
+
+def _read_off(
+    connection: duckdb.DuckDBPyConnection, ehr: Mapping[str, Path], threads: int
+) -> tuple[dict[str, pa.ChunkedArray], dict[str, pa.Table]]:
+    """The EHR variables of every image by name, and the results of `RESULTS`."""
+    evaluations = variables.evaluations(connection, ehr)
+    jobs: list[Callable[[duckdb.DuckDBPyConnection], Any]]
+    jobs = [*(partial(table, name=name) for name in RESULTS), *evaluations.values()]
+    with variables.joins_as_written(connection):
+        found = side_by_side(connection, jobs, threads)
+    results = dict(zip(RESULTS, found[: len(RESULTS)], strict=True))
+    return dict(zip(evaluations, found[len(RESULTS) :], strict=True)), results
 
 
 def _images(values: Mapping[str, pa.ChunkedArray], results: Mapping[str, pa.Table]) -> pa.Table:

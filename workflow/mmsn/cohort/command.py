@@ -48,6 +48,7 @@ def build(
     def work() -> None:
         from mmsn.cohort import flow, linkage
         from mmsn.cohort.build import build as build_cohort
+        from mmsn.cohort.schema import DISTINCT
 
         chosen = _settings(settings)
         streamed = _named(variable_tables, "--variable-tables")
@@ -61,7 +62,7 @@ def build(
         }
         for path, table in written.items():
             if path is not None:
-                files.write_table(path, table)
+                files.write_table(path, table, distinct=DISTINCT)
         if output_flow is None:
             return
         files.write_json(output_flow, cohort.flow)

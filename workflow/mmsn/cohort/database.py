@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import duckdb
@@ -44,25 +45,38 @@ def set_variable(connection: duckdb.DuckDBPyConnection, name: str, value: Any) -
 def side_by_side(
     connection: duckdb.DuckDBPyConnection, jobs: Sequence[Callable[[duckdb.DuckDBPyConnection], T]], threads: int
 ) -> list[T]:
-    """Run queries at once, each with its own cursor on one core: small ones keep the cores busier so than in turn.
+    """Run jobs at once, each with a cursor to itself on one core: small ones keep the cores busier so than in turn.
 
-    A cursor knows the variables of the connection, which DuckDB by itself does not hand on.
-    On one core a join also keeps the order of its left table, though only ORDER BY promises so.
+    A cursor serves one job after the other. It knows the variables of the connection, which DuckDB by itself does not
+    hand on. On one core a join also keeps the order of its left table, though only ORDER BY promises so.
     """
     connection.execute("SET threads = 1")
-    cursors = [connection.cursor() for _ in jobs]
-    for name, value in _variables(connection).items():
-        for cursor in cursors:
+    variables = _variables(connection)
+    free: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
+    for _ in range(threads):
+        cursor = connection.cursor()
+        for name, value in variables.items():
             set_variable(cursor, name, value)
+        free.put(cursor)
+
+    def run(job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        cursor = free.get()
+        try:
+            return job(cursor)
+        finally:
+            free.put(cursor)
+
     with ThreadPoolExecutor(threads) as pool:
-        results = list(pool.map(lambda job, cursor: job(cursor), jobs, cursors))
+        results = list(pool.map(run, jobs))
     connection.execute(f"SET threads = {threads}")
     return results
 
 
 def _variables(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     names = [name for (name,) in rows(connection, "SELECT name FROM duckdb_variables()")]
-    return {name: rows(connection, f"SELECT getvariable('{name}')")[0][0] for name in names}
+    wanted = ", ".join(f"getvariable('{name}')" for name in names)
+    (values,) = rows(connection, f"SELECT {wanted}")
+    return dict(zip(names, values, strict=True))
 
 
 def _statement(name: str) -> str:

@@ -1,8 +1,18 @@
 -- The counts of flow.json in one row: how many images each step keeps, and what the cohort looks like on the way.
 -- `before_` marks counts over every image of the metadata: the released notebook takes those there.
 WITH kinds AS (
-    SELECT view_position, no_orientation, no_date, no_time, sex, split, labelled, reason IS NULL AS kept, count(*) AS n
-    FROM placed
+    SELECT
+        images.view_position,
+        images.orientation IS NULL AS no_orientation,
+        images.study_date IS NULL AS no_date,
+        images.study_time IS NULL AS no_time,
+        placed.sex,
+        placed.split,
+        placed.label_row IS NOT NULL AS labelled,
+        placed.reason IS NULL AS kept,
+        count(*) AS n
+    FROM images
+    POSITIONAL JOIN placed
     GROUP BY ALL
 )
 SELECT

@@ -1,4 +1,4 @@
--- The images, sorted once: from here on `rowid` numbers an image, and images.parquet keeps this order.
+-- The images, in the order of `metadata`: from here on `rowid` numbers an image, and images.parquet keeps this order.
 CREATE TABLE images AS
 SELECT
     dicom_id,
@@ -18,21 +18,6 @@ SELECT
     END AS study_time,
     view_position,
     orientation
-FROM metadata
-ORDER BY subject_id, study_id, dicom_id;
+FROM metadata;
 
 DROP TABLE metadata;
-
--- MIMIC-IV holds six patients for one with radiographs; the others would only slow the joins down.
-CREATE OR REPLACE TABLE patients AS
-SELECT patients.* EXCLUDE (fault)
-FROM patients
-SEMI JOIN images USING (subject_id);
-
--- An image leaves the cohort for one reason: first an unknown sex (the patient is absent from MIMIC-IV), then a view that
--- the settings do not keep; a missing view stays and is imputed later.
-CREATE MACRO reason_to_leave(gender, view_position) AS
-    CASE
-        WHEN gender IS NULL OR gender NOT IN ('M', 'F') THEN 'sex unknown'
-        WHEN NOT list_contains(getvariable('views'), view_position) THEN 'view not kept'
-    END;

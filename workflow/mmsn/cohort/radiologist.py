@@ -25,7 +25,9 @@ def count_test(connection: duckdb.DuckDBPyConnection, tables: Tables) -> dict[st
     Raises:
         UserError: No image of the test split is labelled, so nothing could be evaluated.
     """
-    ((images,),) = rows(connection, "SELECT count(*) FROM placed WHERE reason IS NULL AND split = 'test' AND labelled")
+    ((images,),) = rows(
+        connection, "SELECT count(*) FROM placed WHERE reason IS NULL AND split = 'test' AND label_row IS NOT NULL"
+    )
     if not images:
         raise UserError(
             f"{tables.test_labels}: no study_id of it is in the cohort's test split; the radiologist read studies of"

@@ -4,7 +4,6 @@ import csv
 import gzip
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -18,20 +17,14 @@ FIRST_ROW = 2
 """Row number of the first data row: the header is row 1, as editors and spreadsheets count."""
 
 
-def load(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path], threads: int) -> None:
-    """Make the typed tables of `files` (a name of `tables.TABLES` -> CSV file), several at once.
+def load(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
+    """Make the typed table `name` of `tables.TABLES` from a CSV file.
 
-    Each also leaves a view `raw_<name>` with every column of the file as text, read only when used.
+    It also leaves a view `raw_<name>` with every column of the file as text, read only when used.
 
     Raises:
-        UserError: A file cannot be read, lacks a column, has a bad cell, or repeats its key.
+        UserError: The file cannot be read, lacks a column, has a bad cell, or repeats its key.
     """
-    names = [name for name in TABLES if name in files]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda name: _load_one(connection.cursor(), name, files[name]), names))
-
-
-def _load_one(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
     columns = header(path)
     _check_columns(columns, name, path)
     connection.execute(_raw_view(columns, name, path))

@@ -20,6 +20,9 @@ IDENTITY: Final = pa.schema(
 )
 """What every image has: ids, study time (null = unknown), path below the data set's root, split, has labels."""
 
+DISTINCT: Final = ("dicom_id", "subject_id", "study_id", "study_time", "path")
+"""Columns of images.parquet whose values hardly repeat; `files.write_table` wants to know them."""
+
 ROWS: Final = ("dicom_id", "subject_id", "study_id", "path", "split")
 """rows.parquet: who and where each image is, without labels and EHR, so that what needs no more does not depend on how
 those are read."""

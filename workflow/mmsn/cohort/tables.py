@@ -112,17 +112,6 @@ _STUDY_TIME: Final = Column(
 _LABELS: Final = InputTable((_id("study_id"), *(_label(label) for label in LABELS)), key="study_id")
 
 TABLES: Final[dict[str, InputTable]] = {
-    "admissions": InputTable(
-        (
-            _id("subject_id"),
-            _id("hadm_id"),
-            _time("admittime", required=True),
-            _time("dischtime"),
-            _time("edregtime"),
-            _DIED,
-            Column("race"),
-        )
-    ),
     "metadata": InputTable(
         (
             _DICOM_ID,
@@ -135,6 +124,17 @@ TABLES: Final[dict[str, InputTable]] = {
         ),
         key="dicom_id",
     ),
+    "admissions": InputTable(
+        (
+            _id("subject_id"),
+            _id("hadm_id"),
+            _time("admittime", required=True),
+            _time("dischtime"),
+            _time("edregtime"),
+            _DIED,
+            Column("race"),
+        )
+    ),
     "labels": _LABELS,
     "test_labels": _LABELS,
     "split": InputTable((_DICOM_ID, _SPLIT), key="dicom_id"),
@@ -146,7 +146,8 @@ TABLES: Final[dict[str, InputTable]] = {
         (_id("subject_id"), _id("hadm_id"), _id("stay_id"), _time("intime", required=True), _time("outtime"))
     ),
 }
-"""The longest to read first: several are read at once, and the long ones should not start last."""
+"""The longest to read first: several are read at once, and the long ones should not start last. The images are put in
+order once they are read, which makes them the longest."""
 
 RENAMED: Final[dict[str, str]] = {"ethnicity": "race", "Airspace Opacity": "Lung Opacity"}
 """Columns that some files call differently: MIMIC-IV 1.0, and the radiologist's labels of MIMIC-CXR-JPG 2.1.0."""

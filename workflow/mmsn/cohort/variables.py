@@ -1,7 +1,8 @@
 """EHR variables: one SQL statement each, given as data, run and checked the same way whatever it computes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -9,22 +10,24 @@ import duckdb
 import pyarrow as pa
 import pyarrow.types as kinds
 
-from mmsn.cohort.database import side_by_side
 from mmsn.cohort.schema import IDENTITY
 from mmsn.cohort.streamed import fault_in_file
 from mmsn.errors import UserError
 from mmsn.labels import LABELS
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NUMBERED = "hash(dicom_id) AS image"
+"""A hash of 64 bits stands for the 44 letters of an id, which take longer to hand over than most variables to compute.
+That two of MIMIC-CXR's ids have one hash is as likely as 1 in 10^8, and would stop the run as a repeat."""
 _AS_WRITTEN = "join_order,build_side_probe_side"
 """Steps of DuckDB's optimizer that choose which side of a join is kept in memory. They guess a gzipped file to be a few
 dozen rows, and would keep a table of a hundred million."""
 
 
-def evaluate(
-    connection: duckdb.DuckDBPyConnection, variables: Mapping[str, Path], threads: int
-) -> dict[str, pa.ChunkedArray]:
-    """Evaluate each variable for every image, in the order of the images.
+def evaluations(
+    connection: duckdb.DuckDBPyConnection, variables: Mapping[str, Path]
+) -> dict[str, Callable[[duckdb.DuckDBPyConnection], pa.ChunkedArray]]:
+    """The work of evaluating each variable for every image, for `side_by_side` under `joins_as_written`.
 
     A statement selects `dicom_id` and `value` (text, number or boolean; NULL or no row = unknown) from
 
@@ -44,22 +47,26 @@ def evaluate(
     Args:
         connection: The database that holds these relations.
         variables: Name of the variable -> its statement's file.
-        threads: Variables evaluated at once.
 
     Returns:
-        Name -> values, one an image: string, or float64 for numbers and booleans.
+        Name -> what gives its values, one an image in the order of the images: string, or float64 for numbers and
+        booleans. It raises UserError where a statement fails, or gives an image twice or an unknown image.
 
     Raises:
-        UserError: A name cannot be a column, a statement fails, or gives an image twice or an unknown image.
+        UserError: A name cannot be a column.
     """
     for name in variables:
         _check_name(name)
-    images = connection.sql("SELECT dicom_id FROM images").to_arrow_table()["dicom_id"]
-    jobs = [partial(_evaluate_one, images=images, name=name, path=path) for name, path in variables.items()]
+    images = connection.sql(f"SELECT {_NUMBERED} FROM images").to_arrow_table()["image"]
+    return {name: partial(_evaluate_one, images=images, name=name, path=path) for name, path in variables.items()}
+
+
+@contextmanager
+def joins_as_written(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Keep in memory the side of a join that a statement says, in every query of the database."""
     connection.execute(f"SET disabled_optimizers = '{_AS_WRITTEN}'")
-    values = side_by_side(connection, jobs, threads)
+    yield
     connection.execute("RESET disabled_optimizers")
-    return dict(zip(variables, values, strict=True))
 
 
 def _check_name(name: str) -> None:
@@ -77,13 +84,13 @@ def _evaluate_one(
         computed = connection.sql(_statement(path, where))
         if sorted(computed.columns) != ["dicom_id", "value"]:
             raise UserError(f"{where} selects {', '.join(computed.columns)}; it must select dicom_id and value")
-        rows = computed.to_arrow_table()
-        if not rows["dicom_id"].equals(images):
+        rows = computed.project(f"{_NUMBERED}, value").to_arrow_table()
+        if not rows["image"].equals(images):
             rows = _sorted_out(connection, rows)
     except duckdb.Error as error:
         fault = fault_in_file(error) or f"{str(error).splitlines()[0]}; correct the SQL"
         raise UserError(f"{where}: {fault}") from error
-    if unknown := rows["dicom_id"].null_count:
+    if unknown := rows["image"].null_count:
         raise UserError(f"{where} gives {unknown:,} rows whose dicom_id is no image; select from `images`")
     if repeats := len(rows) - len(images):
         raise UserError(f"{where} gives {repeats:,} rows of images it has given before; select one value an image")
@@ -104,13 +111,13 @@ def _statement(path: Path, where: str) -> str:
 def _sorted_out(connection: duckdb.DuckDBPyConnection, computed: pa.Table) -> pa.Table:
     """The values in the order of the images, with a NULL where the statement gives none.
 
-    The join is full, so that it keeps what does not belong: the row of an unknown image, whose dicom_id becomes NULL,
-    and every row of an image that is given twice.
+    The join is full, so that it keeps what does not belong: the row of an unknown image, whose number becomes NULL, and
+    every row of an image that is given twice.
     """
     connection.register("computed", computed)
     joined = connection.sql(
-        "SELECT images.dicom_id, computed.value FROM images FULL JOIN computed"
-        " ON images.dicom_id = computed.dicom_id ORDER BY images.rowid"
+        f"SELECT images.image, computed.value FROM (SELECT {_NUMBERED}, rowid AS place FROM images) AS images"
+        " FULL JOIN computed USING (image) ORDER BY images.place"
     ).to_arrow_table()
     connection.unregister("computed")
     return joined

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from pydantic import TypeAdapter
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
 from torch import nn
 
 from mmsn.errors import UserError
 from mmsn.evaluation.settings import EvaluationProtocol
-from mmsn.files import atomic_path
 from mmsn.images.settings import EvalViewSettings
 from mmsn.lineage import UNTRAINED_LABELS, Split
+from mmsn.sealed import read_sealed, write_sealed
 from mmsn.training.settings import Precision
 
 _NAMES: Final = ("weight", "bias")
@@ -58,9 +57,7 @@ def save_head(path: Path, head: nn.Linear, facts: HeadFacts) -> None:
         UNTRAINED_LABELS: json.dumps(facts.untrained),
         **facts.split.metadata,
     }
-    tensors = {name: getattr(head, name).detach().cpu().contiguous() for name in _NAMES}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
+    write_sealed(path, {name: getattr(head, name) for name in _NAMES}, metadata)
 
 
 def load_head(path: Path) -> tuple[nn.Linear, HeadFacts]:
@@ -70,10 +67,8 @@ def load_head(path: Path) -> tuple[nn.Linear, HeadFacts]:
         UserError: when the file is damaged or none of `save_head`.
     """
     try:
-        with safe_open(path, framework="pt") as opened:
-            metadata = opened.metadata() or {}
+        tensors, metadata = read_sealed(path)
         facts = _facts(metadata)
-        tensors = load_file(path)
         outputs, width = tensors["weight"].shape
         head = nn.Linear(width, outputs)
         head.load_state_dict(tensors)

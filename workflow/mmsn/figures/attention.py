@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block, VisionTransformer
@@ -194,12 +194,12 @@ def read_maps(path: Path) -> AttentionMaps:
     """
     if not path.exists():
         raise UserError(f"{path} does not exist; make it with `mmsn figure-data attention`")
-    with safe_open(path, framework="np") as opened:
-        stored = (opened.metadata() or {}).get(_FACTS)
-    if stored is None:
-        raise UserError(f"{path}: no attention maps of ours; make it with `mmsn figure-data attention`")
-    facts = json.loads(stored)
-    tensors = load_file(path)
+    try:
+        with safe_open(path, framework="np") as opened:
+            facts = json.loads((opened.metadata() or {})[_FACTS])
+        tensors = load_file(path)
+    except (SafetensorError, KeyError, ValueError):
+        raise UserError(f"{path}: damaged, or no attention maps of ours; delete it and make it again") from None
     return AttentionMaps(
         methods=tuple(facts["methods"]),
         chosen_for=tuple(facts["chosen_for"]),

@@ -222,10 +222,11 @@ def learning_curves(
     def work() -> Callable[[], Figure]:
         from mmsn.evaluation.settings import LowDataSettings
         from mmsn.figures.learning_curves import draw_curves, measured_everywhere
+        from mmsn.reporting.reader import Reader
         from mmsn.reporting.runs import RunDescription, parse_runs
 
         described, chosen = parse_runs(runs, RunDescription), parsed(settings, LowDataSettings, "--settings")
-        labels, images = measured_everywhere(described, subset_predictions, chosen, baseline, existing)
+        labels, images = measured_everywhere(described, subset_predictions, chosen, baseline, Reader().read)
         setting = setting_of(protocol, dataset, described[0].backbone_name, data_note)
         return lambda: draw_curves(labels, setting, chosen.by, images)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,7 +17,7 @@ from mmsn.reporting.captions import Setting
 from mmsn.reporting.figure_files import COLOURS
 from mmsn.reporting.low_data import measure_subsets, subset_path
 from mmsn.reporting.number_format import count
-from mmsn.reporting.predictions import Predictions, check_same_test_set, from_table
+from mmsn.reporting.predictions import Predictions, check_same_test_set
 from mmsn.reporting.runs import RunDescription
 from mmsn.statistics.metrics import label_metrics
 
@@ -33,7 +32,7 @@ def measured_everywhere(
     subset_predictions: str,
     settings: LowDataSettings,
     baseline: str,
-    read: Callable[[Path], pa.Table],
+    read: Callable[[Path], Predictions],
 ) -> tuple[pd.DataFrame, int]:
     """Metrics by label of every run with all training images and with each subset, and how many test images there are.
 
@@ -42,7 +41,7 @@ def measured_everywhere(
         subset_predictions: path of a run's predictions of a subset, with `{run}`, `{percent}` and `{draw}`.
         settings: shares and draws.
         baseline: id of the reference.
-        read: a table of predictions by its path.
+        read: predictions by their path.
 
     Raises:
         UserError: predictions that are damaged or of another test set.
@@ -51,11 +50,11 @@ def measured_everywhere(
     parts = [measure_subsets(few, settings.shares, settings.draws, baseline, read).labels]
     first: Predictions | None = None
     for run in runs:
-        predictions = from_table(read(run.predictions), str(run.predictions))
+        predictions = read(run.predictions)
         first = first or predictions
         check_same_test_set(first, predictions, (runs[0].id, run.id))
         parts.append(_measured_whole(run, predictions, baseline))
-    subset = from_table(read(subset_path(few[0], settings.shares[0], 0)), few[0].id)
+    subset = read(subset_path(few[0], settings.shares[0], 0))
     assert first is not None  # parse_runs refuses an empty list
     check_same_test_set(first, subset, (runs[0].id, f"{few[0].id} of a subset"))
     return pd.concat(parts, ignore_index=True), len(first.images)

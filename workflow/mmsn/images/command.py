@@ -5,11 +5,11 @@ from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import typer
 
 from mmsn import console
 from mmsn.errors import UserError
+from mmsn.files import naming, read_schema, read_table
 from mmsn.images.held_out import held_out_images, refuse_same_pixels, refuse_unreadable
 from mmsn.images.index import merge_index
 from mmsn.images.settings import ImageSettings
@@ -42,7 +42,9 @@ def shard(
 
     def work() -> None:
         chosen = ImageSettings.model_validate_json(settings)
-        build_shard(_rows(images, shard, only_split), root, chosen, output_array, output_index, threads)
+        rows = _rows(images, shard, only_split)
+        with naming(output_array):
+            build_shard(rows, root, chosen, output_array, output_index, threads)
 
     raise typer.Exit(console.run(work, log))
 
@@ -102,10 +104,9 @@ def _rows(images: Path, shard: str, only_split: str | None) -> list[ImageRow]:
 def _image_table(images: Path, only_split: str | None = None) -> pa.Table:
     """What is packed of each image; of one split alone where `only_split` names it."""
     for column in (*_COLUMNS, *(["split"] if only_split else [])):
-        if column not in pq.read_schema(images).names:
+        if column not in read_schema(images).names:
             raise UserError(f"{images} has no column {column}: it is to be the cohort stage's images.parquet")
-    chosen = None if only_split is None else [("split", "=", only_split)]
-    table = pq.read_table(images, columns=_COLUMNS, filters=chosen)
+    table = read_table(images, _COLUMNS, None if only_split is None else {"split": only_split})
     for column in _COLUMNS:
         if nulls := pc.sum(pc.is_null(table[column])).as_py():
             raise UserError(f"{images}, column {column}: {nulls} rows are empty; build the cohort again")

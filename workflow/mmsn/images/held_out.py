@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mmsn.errors import UserError
-from mmsn.files import read_table
+from mmsn.files import read_schema, read_table
 from mmsn.images.reading import digest
 
 _GREY_LEVELS = 256
@@ -16,7 +15,7 @@ _GREY_LEVELS = 256
 
 def held_out_images(images: Path, split: str = "test") -> pa.Table:
     """`dicom_id` and `path` of one split of a cohort's table."""
-    return pq.read_table(images, columns=["dicom_id", "path"], filters=[("split", "=", split)])
+    return read_table(images, ["dicom_id", "path"], {"split": split})
 
 
 def refuse_unreadable(shards: Sequence[Path], tested: pa.Table, images: Path) -> None:
@@ -56,7 +55,7 @@ def refuse_same_pixels(shards: Sequence[Path], tested: pa.Table, other: Path, si
     Raises:
         UserError: with one of them; or the other store is of a time when digests were not kept.
     """
-    if "pixel_digest" not in pq.read_schema(other).names:
+    if "pixel_digest" not in read_schema(other).names:
         raise UserError(f"{other} has no column pixel_digest: delete it to have that store indexed again")
     packed = pa.concat_tables([read_table(path, ["dicom_id", "pixel_digest"]) for path in shards])
     packed = packed.filter(_among(packed["dicom_id"], tested["dicom_id"]))

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from mmsn.console import logger
+from mmsn.errors import UserError
 from mmsn.files import read_table
 from mmsn.images.reading import digest
 
@@ -33,10 +34,14 @@ class KeptShard:
     def __enter__(self) -> "KeptShard":
         self._file: BinaryIO | None = None
         if self._rows:
-            self._file = self._array.open("rb")
-            np.lib.format.read_magic(self._file)
-            (_, height, width), _, _ = np.lib.format.read_array_header_1_0(self._file)
-            self._start, self._size = self._file.tell(), height * width
+            opened = self._array.open("rb")
+            try:
+                np.lib.format.read_magic(opened)
+                (_, height, width), _, _ = np.lib.format.read_array_header_1_0(opened)
+            except ValueError:  # damaged: every image is decoded
+                opened.close()
+                return self
+            self._start, self._size, self._file = opened.tell(), height * width, opened
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,7 +68,11 @@ class KeptShard:
     def _known(self, key: str) -> dict[str, tuple[int, str]]:
         if not (self._array.is_file() and self._index.is_file()):
             return {}
-        table = read_table(self._index)
+        try:
+            table = read_table(self._index)
+        except UserError:  # damaged
+            self._drop()
+            return {}
         if (table.schema.metadata or {}).get(KEY.encode()) != key.encode():
             self._drop()  # of no use any more, and the new store may need its room
             return {}

@@ -40,7 +40,7 @@ def read(path: Path) -> bytes:
     return data
 
 
-def digest(data: bytes) -> str:
+def digest(data: bytes | memoryview) -> str:
     """Digest of a file's or a row's bytes, 32 hexadecimal digits; `b2sum -l 128 FILE` prints the same."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 

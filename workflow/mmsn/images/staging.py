@@ -2,10 +2,12 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from mmsn.console import logger, progress
 from mmsn.images.store import PixelStore
@@ -27,28 +29,41 @@ def open_store(directory: Path) -> PixelStore:
 
 
 def staged(directory: Path, target: Path) -> Path:
-    """Folder of a whole copy of a store below `target`; the store itself where there is no room for one.
+    """Folder of a whole copy of a store below `target`; the store itself where a copy cannot be had.
 
-    Jobs of one node share the copy: the first makes it, others wait. A copy belongs to the content of the store's
-    index, so another study's, or a newer one's, is never taken for it; nothing is ever deleted.
+    Jobs of one user on one node share the copy: the first makes it, others wait. A copy belongs to the content of the
+    store's index, which has a digest of every image, so another study's, or a newer one's, is never taken for it. One
+    that is no longer whole (some clusters delete old files one by one) is made again. Whole copies are never deleted.
 
     Args:
         directory: of the store.
         target: on the node's own disk; made if it is not there.
     """
-    copy = target / f"mmsn-store-{content_digest([directory / 'index.parquet'])}"
+    # The user is in the name: on a folder that all share, another's copy could not be read.
+    copy = target / f"mmsn-store-{os.getuid()}-{content_digest([directory / 'index.parquet'])}"
     target.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{copy}.lock"):
-        if copy.is_dir():
+    with _turn(copy):
+        files = _files(directory)
+        if _is_whole(copy, files):
             return copy
-        needed = sum(file.stat().st_size for file in _files(directory))
-        free = shutil.disk_usage(target).free
-        if needed * _SPARE > free:
-            sizes = needed / 1e9, target, free / 1e9
-            logger.warning("warning: pixels of %.1f GB are not copied to %s, which has %.1f GB free", *sizes)
-            return directory
-        _copy(directory, copy)
-    return copy
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.rmtree(_unfinished(copy), ignore_errors=True)  # of a job that was killed; before free space is asked for
+        return copy if _has_room(target, files) and _copied(files, copy) else directory
+
+
+@contextmanager
+def _turn(copy: Path) -> Iterator[None]:
+    """One job of the node at a time; the lock ends with its process, however that ends."""
+    lock = FileLock(f"{copy}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        logger.info("waiting for another job that copies the pixel store to %s", copy.parent)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _files(directory: Path) -> list[Path]:
@@ -57,12 +72,37 @@ def _files(directory: Path) -> list[Path]:
     return [*sorted({directory / f"{shard}.npy" for shard in PixelStore(directory).shards}), index]
 
 
-def _copy(directory: Path, copy: Path) -> None:
-    """Copy under another name and rename, so that half a copy is never taken for a whole one."""
-    unfinished = copy.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(mode=0o700)
-    files = _files(directory)
-    for file in progress(files, f"copying the pixel store to {copy.parent}", len(files)):
-        shutil.copyfile(file, unfinished / file.name)
-    unfinished.rename(copy)
+def _is_whole(copy: Path, files: list[Path]) -> bool:
+    return all((copy / f.name).is_file() and (copy / f.name).stat().st_size == f.stat().st_size for f in files)
+
+
+def _has_room(target: Path, files: list[Path]) -> bool:
+    needed = sum(file.stat().st_size for file in files)
+    free = shutil.disk_usage(target).free
+    if needed * _SPARE <= free:
+        return True
+    sizes = needed / 1e9, target, free / 1e9
+    logger.warning("warning: pixels of %.1f GB are not copied to %s, which has %.1f GB free", *sizes)
+    return False
+
+
+def _copied(files: list[Path], copy: Path) -> bool:
+    """Copy under another name and rename, so that half a copy is never taken for a whole one.
+
+    A disk that fails or fills up meanwhile costs a warning, not the job: the pixels can be read where they lie.
+    """
+    unfinished = _unfinished(copy)
+    try:
+        unfinished.mkdir(mode=0o700)
+        for file in progress(files, f"copying the pixel store to {copy.parent}", len(files)):
+            shutil.copyfile(file, unfinished / file.name)
+        unfinished.rename(copy)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        logger.warning("warning: pixels are not copied to %s: %s", copy.parent, error)
+        return False
+    return True
+
+
+def _unfinished(copy: Path) -> Path:
+    return copy.with_suffix(".unfinished")

@@ -15,6 +15,7 @@ from mmsn.console import logger
 from mmsn.errors import UserError
 from mmsn.files import read_table
 from mmsn.images.pixels import Pixels
+from mmsn.images.reading import digest
 
 Positions = npt.NDArray[np.int64]
 
@@ -25,12 +26,13 @@ class PixelStore:
     """The images of one data set, uint8 [N, S, S]; position n is row n of `index.parquet`.
 
     Opening reads the index alone; pixels come from memory-mapped shards until `load` puts them into memory.
+    A row that is read for the first time must have the digest that the index has of it: a disk's flipped bit is found.
     Pickles as its directory, so workers open their own maps.
     """
 
     def __init__(self, directory: Path | str) -> None:
         self._directory = Path(directory)
-        index = read_table(self._directory / "index.parquet", columns=["dicom_id", "shard", "row"])
+        index = read_table(self._directory / "index.parquet")
         self.dicom_ids: pa.Array = index["dicom_id"].combine_chunks()
         """dicom_id of each position."""
         runs = pc.value_counts(index["shard"].combine_chunks()).to_pylist()
@@ -39,6 +41,9 @@ class PixelStore:
         self._shards = [_mapped(self._directory / f"{run['values']}.npy", run["counts"]) for run in runs]
         self._starts = np.cumsum([0] + [run["counts"] for run in runs])
         self._refuse_gaps(index["row"].to_numpy())
+        digested = "pixel_digest" in index.column_names  # not in stores of old
+        self._digests: pa.Array = index["pixel_digest"].combine_chunks() if digested else pa.nulls(len(index))
+        self._unread = np.full(len(self), digested)
         self._loaded: Tensor | None = None
 
     def __len__(self) -> int:
@@ -76,6 +81,7 @@ class PixelStore:
 
         Raises:
             IndexError: a position is negative (not in the store) or beyond the end.
+            UserError: a row is not what was packed.
         """
         wanted = np.asarray(positions, dtype=np.int64)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
@@ -96,7 +102,9 @@ class PixelStore:
             return False
         loaded = torch.empty(len(self), self.side, self.side, dtype=torch.uint8, device=target)
         for shard, start in zip(self._shards, self._starts, strict=False):
-            loaded[start : start + len(shard)] = torch.from_numpy(np.array(shard)).to(target)
+            rows = np.array(shard)
+            self._check(np.arange(start, start + len(shard)), rows)
+            loaded[start : start + len(shard)] = torch.from_numpy(rows).to(target)
         self._loaded = loaded
         return True
 
@@ -109,7 +117,18 @@ class PixelStore:
             here = order[bounds[number] : bounds[number + 1]]
             if here.size:
                 out[here] = shard[wanted[here] - self._starts[number]]
+        self._check(wanted, out)
         return out
+
+    def _check(self, positions: Positions, rows: Pixels) -> None:
+        """Compare rows that were not read before with their digests."""
+        for place in np.flatnonzero(self._unread[positions]):
+            position = int(positions[place])
+            if digest(rows[place].ravel().data) != self._digests[position].as_py():
+                number = int(np.searchsorted(self._starts, position, side="right")) - 1
+                array, row = self._directory / f"{self.shards[number]}.npy", position - self._starts[number]
+                raise UserError(f"{array}: row {row} is not what was packed; {_rebuilding(array)}")
+            self._unread[position] = False
 
     def _refuse_gaps(self, rows: npt.NDArray[np.int64]) -> None:
         expected = np.concatenate([np.arange(len(shard)) for shard in self._shards] or [np.arange(0)])
@@ -119,12 +138,20 @@ class PixelStore:
 
 def _mapped(path: Path, rows: int) -> Pixels:
     if not path.is_file():
-        remedy = f"delete {path.with_suffix('.parquet').name} and run again"
-        raise UserError(f"{path} is missing though index.parquet lists {rows} images of it: {remedy}")
-    shard: Pixels = np.load(path, mmap_mode="r")
+        raise UserError(f"{path} is missing though index.parquet lists {rows} images of it: {_rebuilding(path)}")
+    try:
+        shard: Pixels = np.load(path, mmap_mode="r")
+    except ValueError as error:
+        raise UserError(f"{path}: damaged array ({error}); {_rebuilding(path)}") from None
     if len(shard) != rows:
         raise UserError(f"{path} has {len(shard)} rows, index.parquet lists {rows}: rebuild index.parquet")
     return shard
+
+
+def _rebuilding(array: Path) -> str:
+    # The index too: Snakemake does not make a table again that only a finished one was made from.
+    table = array.with_suffix(".parquet")
+    return f"delete {table} and index.parquet beside it, and the same command packs this shard again"
 
 
 def _free_bytes(device: torch.device) -> int:

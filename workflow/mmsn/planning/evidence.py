@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -38,14 +39,27 @@ def gather(project: Path) -> Evidence:
     """Look at Snakemake's own folder and at this machine's processes."""
     processes = list(_commands(project))
     state = project / ".snakemake"
-    locked = any((state / "locks").glob("*")) if (state / "locks").is_dir() else False
     return Evidence(
         begun=frozenset(_begun(state / "incomplete")),
-        locked=locked,
+        locked=_is_locked(state),
         alive=any(map(_is_snakemake, processes)) if Path("/proc/self").exists() else None,
         logs=frozenset(word for words in processes for flag, word in pairwise(words) if flag == "--log"),
         failed=frozenset(_failed_last(state / "log")),
     )
+
+
+def lock_is_stale(project: Path) -> bool:
+    """Whether the folder is locked though no Snakemake of it is on this machine but perhaps the one that asks.
+
+    False where processes cannot be seen (no /proc).
+    """
+    if not _is_locked(project / ".snakemake") or not Path("/proc/self").exists():
+        return False
+    return not any(map(_is_snakemake, _commands(project, besides=os.getpid())))
+
+
+def _is_locked(state: Path) -> bool:
+    return (state / "locks").is_dir() and any((state / "locks").glob("*"))
 
 
 def _begun(folder: Path) -> Iterator[str]:
@@ -59,9 +73,11 @@ def _begun(folder: Path) -> Iterator[str]:
                 continue
 
 
-def _commands(project: Path) -> Iterator[list[str]]:
+def _commands(project: Path, besides: int | None = None) -> Iterator[list[str]]:
     """Command lines of this machine's processes that work in the project's folder; none where there is no /proc."""
     for process in Path("/proc").glob("[0-9]*"):
+        if process.name == str(besides):
+            continue
         try:
             if (process / "cwd").samefile(project):
                 yield (process / "cmdline").read_text(errors="replace").split("\0")

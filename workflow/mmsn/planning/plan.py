@@ -7,6 +7,7 @@ from mmsn.planning.assumptions import DISK, SOURCES, STARTING, UNKNOWN
 from mmsn.planning.estimate import Cost, Estimator
 from mmsn.planning.jobs import TARGET, Job
 from mmsn.planning.measured import WITH_MODEL, Measurements
+from mmsn.planning.packs import in_packs
 from mmsn.planning.schedule import stage_order, wall_hours
 from mmsn.planning.sizes import Sizes
 
@@ -81,8 +82,8 @@ class Plan:
 def make_plan(jobs: Sequence[Job], every: Sequence[Job], sizes: Sizes, measurements: Measurements | None) -> Plan:
     """Estimate what `jobs`, of all jobs `every` of the study, will take."""
     estimator = Estimator(every, sizes, measurements)
-    costs = {job.key: estimator.cost(job) for job in jobs}
-    return Plan(tuple(jobs), costs, sizes, measurements, estimator.elsewhere)
+    packed, costs = in_packs(jobs, {job.key: estimator.cost(job) for job in jobs})
+    return Plan(tuple(packed), costs, sizes, measurements, estimator.elsewhere)
 
 
 def plan_text(plan: Plan, gpus: Sequence[int], cores: int | None) -> str:
@@ -172,5 +173,7 @@ def _grounds(plan: Plan) -> Iterator[str]:
             yield f"  {', '.join(unknown)}: {UNKNOWN}"
         if any(stage.startswith(WITH_MODEL) for stage in assumed):
             yield f"  {STARTING}"
+    if any("pack" in job.options for job in plan.work):
+        yield "Packs (runs.pack): one job takes the hours of all its runs, no gain assumed; see benchmarks/packing.py."
     yield DISK
     yield "Early stopping shortens this. Checkpoints of running models are not counted: six times an encoder each."

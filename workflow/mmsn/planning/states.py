@@ -61,31 +61,34 @@ def _judged(pending: Job | None, job: Job, evidence: Evidence) -> Standing:
         said = f"last line: {log.last}" if log and log.last else "it wrote no log"
         return Standing(job, "failed", f"without a message of its own (killed? too little memory?); {said}", reason)
     if saved := checkpoint_standing(job.options.get("checkpoint")):
-        return Standing(job, "stopped", f"{saved}; it goes on from there", reason)
+        if "pack" in job.options:  # perhaps another job of its pack is training it, or has done so
+            return Standing(job, "waiting", f"{saved}; its pack goes on from there", reason)
+        return Standing(job, "stopped", f"lost: it ended without a word; {saved}; it goes on from there", reason)
     return Standing(job, "stale" if complete else "waiting", "", reason)
 
 
 def _alive(job: Job, log: Log | None) -> Standing:
     """A job with a process on this machine, which may hang: a log that is silent for long says so."""
-    silent = f"; log silent for {log.age / 60:.0f} min" if log and log.age > FRESH else ""
-    return Standing(job, "running", _progress(log, f"its process is alive{silent}"))
+    if log and log.age > FRESH:
+        return Standing(
+            job, "running", _progress(log, f"hung? its process is alive, its log silent for {log.age / 60:.0f} min")
+        )
+    return Standing(job, "running", _progress(log, "its process is alive"))
 
 
 def _begun(job: Job, log: Log | None, reason: Why, evidence: Evidence) -> Standing:
     """A job that Snakemake marked as begun, without a process of its own on this machine."""
     if not evidence.locked:
-        return Standing(job, "stopped", _saved(job, "cut off: Snakemake is not at work here"), reason)
+        return Standing(job, "stopped", _saved(job, "lost: cut off, and Snakemake is not at work here"), reason)
     if log and log.age < FRESH:
         return Standing(job, "running", _progress(log, f"probably: its log was written {log.age:.0f} s ago"), reason)
     silent = f"its log is silent for {log.age / 60:.0f} min" if log else "it has no log yet"
     if evidence.alive is not False:
-        return Standing(job, "running", f"not sure: Snakemake began it, {silent}: queued, hung, or on another node")
+        return Standing(job, "running", f"not sure: Snakemake began it, {silent}: queued, hung? or on another node")
     return Standing(
         job,
         "stopped",
-        _saved(
-            job, f"not sure: {silent}, and no Snakemake is on this machine; if none is elsewhere: snakemake --unlock"
-        ),
+        _saved(job, f"lost? {silent}, and no Snakemake is on this machine; if none is elsewhere: snakemake --unlock"),
         reason,
     )
 

@@ -270,11 +270,12 @@ def imputation(
 
 def _judged(runs: list[RunDescription]) -> Iterator[tuple[RunDescription, Predictions]]:
     """Runs whose predictions exist; the others are named and keep an empty row in the tables."""
-    from mmsn.reporting.predictions import from_table
+    from mmsn.reporting.reader import Reader
 
+    reader = Reader()
     for run in console.progress(runs, "runs scored"):
         if run.predictions.exists():
-            yield run, from_table(read_table(run.predictions), str(run.predictions))
+            yield run, reader.read(run.predictions)
         else:
             console.logger.warning("%s has no predictions (%s): its row stays empty", run.id, run.predictions)
 

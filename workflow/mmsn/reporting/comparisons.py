@@ -12,7 +12,7 @@ from mmsn.reporting.predictions import Predictions
 from mmsn.reporting.published import STRONG_MARK, WEAK_MARK
 from mmsn.reporting.schemas import Metric
 from mmsn.reporting.scoring import Scored
-from mmsn.statistics.delong import delong_per_label
+from mmsn.statistics.delong import Components, delong_per_label, label_components
 from mmsn.statistics.tests import FEWEST_SEEDS, holm, paired_difference, paired_t_test, student_t_test
 
 STRONG_P: Final = 0.001
@@ -105,8 +105,21 @@ def holm_within(groups: Iterable[object], p: Sequence[float]) -> tuple[NDArray[n
     return grouped.transform(holm).to_numpy(), grouped.transform("count").to_numpy(np.int64)
 
 
-def compare_labels(run: Scored, reference: Scored, test_set: Predictions, level: float) -> pd.DataFrame:
+def compare_labels(
+    run: Scored,
+    reference: Scored,
+    test_set: Predictions,
+    level: float,
+    components: tuple[Components, Components] | None = None,
+) -> pd.DataFrame:
     """AUROC of every label against the reference's, by DeLong's test with patients as clusters, and without.
+
+    Args:
+        run: judged.
+        reference: judged on the same test set.
+        test_set: of both.
+        level: of the intervals.
+        components: `delong.label_components` of both, where they are known already.
 
     Returns:
         One row a label, in order: difference, difference_lo, difference_hi, p_delong (patients as clusters),
@@ -115,8 +128,10 @@ def compare_labels(run: Scored, reference: Scored, test_set: Predictions, level:
     """
     names = list(run.labels["label"])
     models = test_set.targets, run.scores, reference.scores, names
-    tested = delong_per_label(*models, test_set.patients, level)
-    by_image = delong_per_label(*models, level=level)
+    found_before = components or tuple(label_components(test_set.targets, one.scores) for one in (run, reference))
+    both = found_before[0], found_before[1]
+    tested = delong_per_label(*models, test_set.patients, level, both)
+    by_image = delong_per_label(*models, level=level, components=both)
     columns = {"difference": "difference", "lo": "difference_lo", "hi": "difference_hi", "p": "p_delong"}
     found = tested.rename(columns=columns)[list(columns.values())].assign(p_delong_images=by_image["p"])
     excluded = run.labels["excluded"].to_numpy() != ""

@@ -1,25 +1,22 @@
 """Models trained on few images: the best of the random subsets, as published, and their mean with spread."""
 
-import json
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-import pyarrow as pa
 
 from mmsn.console import progress
 from mmsn.errors import UserError
-from mmsn.lineage import UNTRAINED_LABELS
-from mmsn.reporting.predictions import Predictions, check_same_test_set, from_table
+from mmsn.reporting.predictions import Predictions, check_same_test_set
 from mmsn.reporting.published import published_table
 from mmsn.reporting.runs import RunDescription, in_paper_order
 from mmsn.reporting.schemas import METRICS
 from mmsn.reporting.settings import StatisticsSettings
-from mmsn.statistics.bootstrap import Replicates, bootstrap, image_resamples, patient_resamples
+from mmsn.statistics.bootstrap import Replicates, Resamples, bootstrap, image_draws, patient_draws
 from mmsn.statistics.metrics import label_metrics
-from mmsn.statistics.ranking import Counts
+from mmsn.statistics.ranking import Ranking, checked, rank_all
 
 _METHOD: Final = ["backbone", "backbone_name", "method", "method_name", "family", "feature_set", "control", "published"]
 
@@ -64,7 +61,7 @@ def measure_subsets(
     shares: Sequence[float],
     draws: int,
     baseline: str,
-    read: Callable[[Path], pa.Table],
+    read: Callable[[Path], Predictions],
     statistics: StatisticsSettings | None = None,
     threads: int | None = None,
 ) -> MeasuredSubsets:
@@ -75,7 +72,7 @@ def measure_subsets(
         shares: of the training images.
         draws: subsets of each share.
         baseline: the reference method, for the order of rows.
-        read: a table of predictions by its path.
+        read: predictions by their path.
         statistics: of the resamples; without them nothing is resampled.
         threads: as many as this process may use when None.
 
@@ -86,23 +83,23 @@ def measure_subsets(
         (run, share, draw) for run in in_paper_order(list(runs), baseline) for share in shares for draw in range(draws)
     ]
     test_set: tuple[str, Predictions] | None = None
-    weights: dict[str, Counts] = {}
+    weights: dict[str, Resamples] = {}
     replicates: dict[Subset, dict[str, Replicates]] = {}
     parts = []
     for run, share, draw in progress(subsets, "subsets scored"):
         path = subset_path(run, share, draw)
-        table = read(path)
-        predictions = from_table(table, str(path))
+        predictions = read(path)
         if test_set is None:
             test_set = str(path), predictions
             weights = _resamples(predictions, str(path), statistics) if statistics else {}
         check_same_test_set(test_set[1], predictions, (test_set[0], str(path)))
         names = {name: getattr(run, name) for name in _METHOD if name != "family"}
         place = {"family": run.family(baseline), "seed": run.seed, "share": share, "draw": draw}
-        parts.append(_measured_labels(predictions, table).assign(**names, **place))
-        models = predictions.targets, predictions.scores
+        models = checked(predictions.targets, predictions.scores)
+        rankings = rank_all(*models)
+        parts.append(_measured_labels(predictions, rankings).assign(**names, **place))
         replicates[Subset(run.method, run.seed, share, draw)] = {
-            kind: bootstrap(*models, counts, predictions.labels, threads) for kind, counts in weights.items()
+            kind: bootstrap(*models, counts, predictions.labels, threads, rankings) for kind, counts in weights.items()
         }
     assert test_set is not None  # parse_runs refuses an empty list
     patients = len(set(test_set[1].patients.tolist()))
@@ -110,21 +107,21 @@ def measure_subsets(
     return MeasuredSubsets(labels, len(test_set[1].images), patients, test_set[1].labels, replicates)
 
 
-def _resamples(test_set: Predictions, source: str, statistics: StatisticsSettings) -> dict[str, Counts]:
+def _resamples(test_set: Predictions, source: str, statistics: StatisticsSettings) -> dict[str, Resamples]:
     patients = len(set(test_set.patients.tolist()))
     if patients < 2:
         raise UserError(f"{source}: {patients} patient in the test set; intervals need at least two: enlarge it")
     draws = statistics.resamples, statistics.seed
     return {
-        "images": image_resamples(len(test_set.images), *draws),
-        "patients": patient_resamples(test_set.patients, *draws),
+        "images": image_draws(len(test_set.images), *draws),
+        "patients": patient_draws(test_set.patients, *draws),
     }
 
 
-def _measured_labels(predictions: Predictions, table: pa.Table) -> pd.DataFrame:
+def _measured_labels(predictions: Predictions, rankings: Sequence[Ranking]) -> pd.DataFrame:
     """Metrics by label; a label that the subset could not teach is excluded like one that cannot be judged."""
-    measured = label_metrics(predictions.targets, predictions.scores, predictions.labels)
-    untrained = json.loads((table.schema.metadata or {}).get(UNTRAINED_LABELS.encode(), b"{}"))
+    measured = label_metrics(predictions.targets, predictions.scores, predictions.labels, rankings)
+    untrained = predictions.untrained
     not_taught = [f"{untrained[label]} to train on" if label in untrained else "" for label in measured["label"]]
     return measured.assign(excluded=measured["excluded"].mask(measured["excluded"] == "", pd.Series(not_taught)))
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-import pyarrow as pa
 import typer
 from pydantic import ValidationError
 
@@ -11,7 +10,7 @@ from mmsn import console
 from mmsn.config_errors import explain
 from mmsn.errors import UserError
 from mmsn.evaluation.settings import LowDataSettings
-from mmsn.files import read_table, write_table, write_text
+from mmsn.files import write_table, write_text
 from mmsn.settings import Section
 
 Settings = TypeVar("Settings", bound=Section)
@@ -45,12 +44,13 @@ def low_data(
         from mmsn.reporting.low_data_draws import replicates_of_draws
         from mmsn.reporting.low_data_intervals import with_intervals
         from mmsn.reporting.low_data_table import low_data_tables
+        from mmsn.reporting.reader import Reader
         from mmsn.reporting.runs import RunDescription, parse_runs
         from mmsn.reporting.settings import StatisticsSettings
 
         described, chosen = parse_runs(runs, RunDescription), _settings(settings, LowDataSettings, "--settings")
         drawn = _settings(statistics, StatisticsSettings, "--statistics").model_copy(update={"baseline": baseline})
-        measured = measure_subsets(described, chosen.shares, chosen.draws, baseline, _existing, drawn, threads)
+        measured = measure_subsets(described, chosen.shares, chosen.draws, baseline, Reader().read, drawn, threads)
         summary = with_intervals(summarise_subsets(measured.labels), measured, baseline, drawn.level)
         rows = with_published(summary, protocol, dataset)
         setting = Setting(protocol, dataset, described[0].backbone_name, note=data_note)
@@ -69,9 +69,3 @@ def _settings(text: str, model: type[Settings], option: str) -> Settings:
         return model.model_validate_json(text)
     except ValidationError as error:
         raise UserError(f"{option}: {explain(error, model)}") from None
-
-
-def _existing(path: Path) -> pa.Table:
-    if not path.exists():
-        raise UserError(f"{path} does not exist; evaluate that subset first")
-    return read_table(path)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -72,7 +72,7 @@ def from_table(table: pa.Table, source: str) -> Predictions:
             f"every image needs each label exactly once: {_AGAIN}"
         )
     columns = {name: _placed(_numbers(table[name]), cell).reshape(shape) for name in ("target", "score")}
-    _refuse_impossible(columns["target"], columns["score"], labels, source)
+    refuse_impossible(columns["target"], columns["score"], labels, source)
     patients = _placed(table["subject_id"].to_numpy().astype(np.int64), cell).reshape(shape)
     if (patients != patients[:, :1]).any():
         raise UserError(f"{source}: column subject_id: an image belongs to two patients; {_AGAIN}")
@@ -82,10 +82,18 @@ def from_table(table: pa.Table, source: str) -> Predictions:
         tuple(labels),
         columns["target"],
         columns["score"],
-        Split.of_table(table),
-        json.loads((table.schema.metadata or {}).get(UNTRAINED_LABELS.encode(), b"{}")),
-        (table.schema.metadata or {}).get(HEAD_OF.encode(), b"").decode(),
+        **facts_of_file(table),
     )
+
+
+def facts_of_file(table: pa.Table) -> dict[str, Any]:
+    """What the metadata of a file of predictions say."""
+    metadata = table.schema.metadata or {}
+    return {
+        "split": Split.of_table(table),
+        "untrained": json.loads(metadata.get(UNTRAINED_LABELS.encode(), b"{}")),
+        "head_of": metadata.get(HEAD_OF.encode(), b"").decode(),
+    }
 
 
 def check_same_test_set(first: Predictions, second: Predictions, names: tuple[str, str]) -> None:
@@ -140,6 +148,8 @@ def _difference(first: Predictions, second: Predictions) -> str:
     if first.labels != second.labels:
         other = sorted(set(first.labels) ^ set(second.labels))
         return f"only one of them has the label{'s' * (len(other) > 1)} {', '.join(other)}"
+    if first.images is second.images and first.patients is second.patients and first.targets is second.targets:
+        return ""  # arranged by one `Reader`
     if not np.array_equal(first.images, second.images):
         only_first, only_second = (len(np.setdiff1d(a.images, b.images)) for a, b in ((first, second), (second, first)))
         return (
@@ -192,9 +202,10 @@ def _ordered(labels: Iterable[str]) -> list[str]:
     return known + sorted(set(labels) - set(LABELS))
 
 
-def _refuse_impossible(
+def refuse_impossible(
     targets: NDArray[np.float64], scores: NDArray[np.float64], labels: list[str], source: str
 ) -> None:
+    """Raise `UserError` for a score that is not finite or a target that is none of 0, 1 and null; of [N, L] each."""
     wrong = {
         "score": ~np.isfinite(scores),
         "target": ~np.isin(targets, (0.0, 1.0)) & ~np.isnan(targets),

@@ -16,13 +16,13 @@ from mmsn.reporting.settings import StatisticsSettings
 from mmsn.statistics.bootstrap import (
     Replicates,
     bootstrap,
-    image_resamples,
-    patient_resamples,
+    image_draws,
+    patient_draws,
     percentile_interval,
 )
 from mmsn.statistics.metrics import label_metrics
 from mmsn.statistics.permutation import Swaps, patient_swaps, permutation_p, permuted_differences
-from mmsn.statistics.ranking import evaluable
+from mmsn.statistics.ranking import checked, evaluable, rank_all
 
 CONSTANT: Final = "constant score"
 
@@ -70,16 +70,18 @@ class Scorer:
         self.evaluable = evaluable(test_set.targets) & taught
         self.level = settings.level
         self._threads = threads
-        self._image_weights = image_resamples(len(test_set.images), settings.resamples, settings.seed)
-        self._patient_weights = patient_resamples(test_set.patients, settings.resamples, settings.seed)
+        self._image_weights = image_draws(len(test_set.images), settings.resamples, settings.seed)
+        self._patient_weights = patient_draws(test_set.patients, settings.resamples, settings.seed)
         self._patients, self._settings = test_set.patients, settings
         self._permuted: dict[tuple[str, str], Replicates] = {}
 
     def score(self, run: RunDescription, scores: NDArray[np.float64]) -> Scored:
         """Metrics, intervals and replicates of one run's scores [N, L]."""
-        labels = self._judged(label_metrics(self.targets, scores, self.names), scores)
+        targets, scores = checked(self.targets, scores, self.names)
+        rankings = rank_all(targets, scores)
+        labels = self._judged(label_metrics(targets, scores, self.names, rankings), scores)
         of_images, of_patients = (
-            bootstrap(self.targets, scores, weights, self.names, self._threads)
+            bootstrap(targets, scores, weights, self.names, self._threads, rankings)
             for weights in (self._image_weights, self._patient_weights)
         )
         return Scored(

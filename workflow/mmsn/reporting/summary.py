@@ -18,6 +18,7 @@ from mmsn.reporting.schemas import LABELS, METRICS, SUMMARY, Facts, Metric, tabl
 from mmsn.reporting.scoring import CONSTANT, Scored, Scorer, mean_over_seeds
 from mmsn.reporting.settings import StatisticsSettings
 from mmsn.statistics.bootstrap import percentile_interval
+from mmsn.statistics.delong import label_components
 
 MISSING: Final = "no predictions"
 _NAMES: Final = {"backbone", "backbone_name", "method", "method_name", "feature_set", "control", "published"}
@@ -226,13 +227,19 @@ def _label_comparisons(
     scored: Sequence[Scored], test_set: Predictions, scorer: Scorer, settings: StatisticsSettings
 ) -> dict[str, pd.DataFrame]:
     """DeLong's test of every label by run, with Holm over every label and run of a family and seed, and of the run."""
+    pairs = _pairs(scored, settings.baseline)
+    references = {reference.run.id: reference for _, reference in pairs}
+    components = {name: label_components(test_set.targets, one.scores) for name, one in references.items()}
     tested = [
-        compare_labels(run, reference, test_set, settings.level).assign(
+        compare_labels(
+            *(run, reference, test_set, settings.level),
+            (label_components(test_set.targets, run.scores), components[reference.run.id]),
+        ).assign(
             run=run.run.id,
             group=f"{run.run.family(settings.baseline)} {run.seeds}",
             p_permutation=scorer.permutation_p_labels(run, reference),
         )
-        for run, reference in _pairs(scored, settings.baseline)
+        for run, reference in pairs
     ]
     if not tested:
         return {}

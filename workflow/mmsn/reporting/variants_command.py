@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from mmsn import console
 from mmsn.config_errors import explain
 from mmsn.errors import UserError
-from mmsn.files import read_table, write_text
+from mmsn.files import write_text
 from mmsn.reporting.settings import StatisticsSettings
 
 if TYPE_CHECKING:
@@ -87,13 +87,11 @@ def variants(
 
 
 def _judged(runs: list["VariantRun"]) -> Iterator[tuple["VariantRun", "Predictions"]]:
-    from mmsn.reporting.predictions import from_table
+    from mmsn.reporting.reader import Reader
 
+    reader = Reader()
     for run in console.progress(runs, "runs scored"):
-        if not run.predictions.exists():
-            raise UserError(f"{run.predictions} does not exist; evaluate that run first")
-        own = {"reading": run.reading} if run.reading else None
-        yield run, from_table(read_table(run.predictions, where=own), str(run.predictions))
+        yield run, reader.read(run.predictions, run.reading)
 
 
 def _settings(text: str) -> StatisticsSettings:

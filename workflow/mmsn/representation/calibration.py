@@ -69,25 +69,28 @@ def calibration(targets: Floats, scores: Floats, resamples: Resamples, bins: int
     logits = _logits(scores)
     if np.ptp(logits) == 0:
         raise ValueError("constant score")
-    whole = Resamples(np.ones((1, len(targets))))
     spread = (logits - logits.mean()) / logits.std()
     slope = _Regression(np.stack([np.ones_like(spread), spread], axis=1), targets, np.zeros_like(logits))
     intercept = _Regression(np.ones((len(targets), 1)), targets, logits)
-    errors = (scores - targets) ** 2
+    errors = ((scores - targets) ** 2)[:, None]
+    by_bin = _differences_by_bin(targets, scores, bins)
     value = {
         "brier": float(errors.mean()),
         "slope": float(slope.coefficients[1] / logits.std()),
         "intercept": float(intercept.coefficients[0]),
-        "ece": float(_calibration_error(targets, scores, whole, bins)[0]),
+        "ece": float(_calibration_error(by_bin.sum(axis=0)[None], np.full(1, float(len(targets))))[0]),
     }
-    summed = resamples.sums(np.stack([errors, np.ones_like(errors)], axis=1))
+    # All columns at once: the counts of a thousand resamples are read from memory once, not once a measure.
+    columns = [np.ones_like(errors), errors, by_bin, slope.columns(), intercept.columns()]
+    ends = np.cumsum([column.shape[1] for column in columns])[:-1]
+    images, error, bias, of_slope, of_intercept = np.split(resamples.sums(np.hstack(columns)), ends, axis=1)
     with np.errstate(invalid="ignore"):
-        brier = summed[:, 0] / summed[:, 1]
+        brier = error[:, 0] / images[:, 0]
     replicates = {
         "brier": brier,
-        "slope": slope.resampled(resamples)[:, 1] / logits.std(),
-        "intercept": intercept.resampled(resamples)[:, 0],
-        "ece": _calibration_error(targets, scores, resamples, bins),
+        "slope": slope.resampled(of_slope)[:, 1] / logits.std(),
+        "intercept": intercept.resampled(of_intercept)[:, 0],
+        "ece": _calibration_error(bias, images[:, 0]),
     }
     return Calibration(value, replicates)
 
@@ -114,15 +117,16 @@ class _Regression:
                 return
         raise ValueError("scores that separate the classes")
 
-    def resampled(self, resamples: Resamples) -> Floats:
-        """Coefficients one Newton step on, in every resample: [R, P]; NaN where there is no step."""
+    def columns(self) -> Floats:
+        """What a Newton step sums over images: gradient and curvature, [N, P + P^2]."""
         residuals, certainty = self._residuals()
+        products = self.design[:, :, None] * self.design[:, None, :] * certainty[:, None, None]
+        return np.hstack([self.design * residuals[:, None], products.reshape(len(products), -1)])
+
+    def resampled(self, summed: Floats) -> Floats:
+        """Coefficients one Newton step on, by the sums of `columns` in every resample: [R, P]; NaN without a step."""
         columns = self.design.shape[1]
-        gradient = resamples.sums(self.design * residuals[:, None])
-        products = (self.design[:, :, None] * self.design[:, None, :] * certainty[:, None, None]).reshape(
-            -1, columns**2
-        )
-        curvature = resamples.sums(products).reshape(-1, columns, columns)
+        gradient, curvature = summed[:, :columns], summed[:, columns:].reshape(-1, columns, columns)
         steps = np.full(gradient.shape, np.nan)
         regular = np.linalg.matrix_rank(curvature) == columns
         steps[regular] = np.linalg.solve(curvature[regular], gradient[regular][:, :, None])[:, :, 0]
@@ -134,15 +138,23 @@ class _Regression:
         return self.targets - chance, chance * (1 - chance)
 
 
-def _calibration_error(targets: Floats, scores: Floats, resamples: Resamples, bins: int) -> Floats:
-    """Mean over bins of |share of positives - mean score|, weighted by their images (Guo et al. 2017): [R]."""
+def _differences_by_bin(targets: Floats, scores: Floats, bins: int) -> Floats:
+    """Target minus score of each image in the column of its bin: [N, bins]."""
     place = np.minimum((scores * bins).astype(int), bins - 1)
-    columns = np.zeros((len(targets), bins + 1))
+    columns = np.zeros((len(targets), bins))
     columns[np.arange(len(targets)), place] = targets - scores
-    columns[:, bins] = 1
-    summed = resamples.sums(columns)
+    return columns
+
+
+def _calibration_error(summed: Floats, images: Floats) -> Floats:
+    """Mean over bins of |share of positives - mean score|, weighted by their images (Guo et al. 2017): [R].
+
+    Args:
+        summed: [R, bins] of `_differences_by_bin`.
+        images: [R].
+    """
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.abs(summed[:, :bins]).sum(axis=1) / summed[:, bins])
+        return np.asarray(np.abs(summed).sum(axis=1) / images)
 
 
 def _logits(scores: Floats) -> Floats:

@@ -6,11 +6,10 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mmsn.errors import UserError
-from mmsn.files import read_table
+from mmsn.files import read_schema, read_table
 from mmsn.labels import LABELS
 
 ATTRIBUTE_COLUMNS: Final = ("sex", "age", "view", "pos", "mort", "icu")
@@ -24,12 +23,14 @@ def read_cohort(path: Path) -> pd.DataFrame:
     """
     if not path.exists():
         raise UserError(f"{path} does not exist; build the cohort first or mend the path")
-    present = pq.read_schema(path).names
+    present = read_schema(path).names
     missing = [name for name in ("dicom_id", "split", "labelled", *LABELS) if name not in present]
     if missing:
         raise UserError(f"{path}: column {missing[0]} is missing; give the cohort's images.parquet")
     columns = ["dicom_id", "split", "labelled", *LABELS, *(name for name in ATTRIBUTE_COLUMNS if name in present)]
-    return read_table(path, columns).to_pandas().set_index("dicom_id")
+    table = read_table(path, columns)
+    ids = pd.Index(table["dicom_id"].to_numpy(), dtype=object, name="dicom_id")  # Arrow's own strings: 30 times as slow
+    return table.drop_columns("dicom_id").to_pandas().set_index(ids)
 
 
 def rows_of(cohort: pd.DataFrame, images: Sequence[str] | NDArray[np.object_], source: str, path: Path) -> pd.DataFrame:
@@ -38,10 +39,11 @@ def rows_of(cohort: pd.DataFrame, images: Sequence[str] | NDArray[np.object_], s
     Raises:
         UserError: an image that the cohort does not have.
     """
-    absent = int((~pd.Index(images).isin(cohort.index)).sum())
+    places = cohort.index.get_indexer(pd.Index(images, dtype=object))
+    absent = int((places < 0).sum())
     if absent:
         raise UserError(f"{source}: {absent} of {len(images)} images are not in {path}; make it again from this cohort")
-    return cohort.loc[list(images)]
+    return cohort.iloc[places]
 
 
 def targets_of(rows: pd.DataFrame) -> NDArray[np.float64]:

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from mmsn.console import progress
 from mmsn.errors import UserError
-from mmsn.files import read_table
 from mmsn.lineage import check_same_split
 from mmsn.reporting.number_format import count
-from mmsn.reporting.predictions import Predictions, check_same_test_set, from_table
+from mmsn.reporting.predictions import Predictions, check_same_test_set
+from mmsn.reporting.reader import Reader
 from mmsn.reporting.runs import RunDescription
 from mmsn.reporting.settings import StatisticsSettings
 from mmsn.representation.calibration import MEASURES, Calibration, Resamples, calibration
@@ -22,7 +22,7 @@ from mmsn.representation.measured import CALIBRATION, MACRO, Measured, MeasuredF
 from mmsn.representation.parallel import side_by_side
 from mmsn.representation.settings import SubgroupSettings
 from mmsn.representation.subgroups import GAP, VARIABLES, Groups, gap_of, group_aurocs, grouped, values_of
-from mmsn.statistics.bootstrap import patient_resamples, percentile_interval
+from mmsn.statistics.bootstrap import patient_draws, percentile_interval
 from mmsn.statistics.ranking import Floats
 
 _LOWEST: Final = {"brier": 0.0, "ece": 0.0}
@@ -43,10 +43,11 @@ def measure_groups(
     """
     cohort = read_cohort(images)
     measurer: GroupMeasurer | None = None
+    reader = Reader()
     first: tuple[str, Predictions] | None = None
     found = []
     for run in progress(runs, "predictions measured by group"):
-        predictions = _read(run, images)
+        predictions = _read(reader, run, images)
         if measurer is None or first is None:
             rows = rows_of(cohort, predictions.images, str(run.predictions), images)
             groups = {
@@ -96,9 +97,9 @@ class GroupMeasurer:
             for variable, values in groups.items()
             if values is not None
         ]
-        self._resamples = patient_resamples(test_set.patients, statistics.resamples, statistics.seed)
-        _, first, self._patient = np.unique(test_set.patients, return_index=True, return_inverse=True)
-        self._of_patients = self._resamples[:, first].astype(np.float64)  # [R, P]: a patient's images count alike
+        self._resamples = patient_draws(test_set.patients, statistics.resamples, statistics.seed)
+        self._patient = self._resamples.units
+        self._of_patients = np.ascontiguousarray(self._resamples.counts.T, dtype=np.float64)  # [R, P]
 
     def measure(self, scores: Floats) -> Iterator[Measured]:
         """Every measure of one run's scores [N, L]."""
@@ -184,10 +185,10 @@ class GroupMeasurer:
         return f"{', '.join(short)}; {self.settings.min_class} are needed" if short else ""
 
 
-def _read(run: RunDescription, images: Path) -> Predictions:
+def _read(reader: Reader, run: RunDescription, images: Path) -> Predictions:
     if not run.predictions.exists():
         raise UserError(f"{run.predictions} does not exist; evaluate run {run.id} first")
-    predictions = from_table(read_table(run.predictions), str(run.predictions))
+    predictions = reader.read(run.predictions)
     check_same_split(images, run.predictions, predictions.split, "evaluate it again")
     if predictions.scores.min() < 0 or predictions.scores.max() > 1:
         raise UserError(f"{run.predictions}: column score: values outside 0..1 are no probabilities; evaluate it again")

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from mmsn.statistics.bootstrap import bootstrap
-from mmsn.statistics.metrics import auroc
-from mmsn.statistics.ranking import Counts, Flags, Floats, Integers, evaluable
+from mmsn.statistics.bootstrap import Resamples, bootstrap
+from mmsn.statistics.metrics import label_metrics
+from mmsn.statistics.ranking import Counts, Flags, Floats, Integers, checked, evaluable, rank_all
 
 UNKNOWN: Final = "unknown"
 GAP: Final = "gap"
@@ -113,7 +113,7 @@ def _group(name: str, rows: Flags, patients: Integers, targets: Floats, fewest: 
 
 
 def group_aurocs(
-    groups: Groups, targets: Floats, scores: Floats, weights: Counts, threads: int | None
+    groups: Groups, targets: Floats, scores: Floats, weights: Resamples | Counts, threads: int | None
 ) -> dict[str, tuple[float, Floats]]:
     """Macro AUROC of each compared group: value and replicates [R].
 
@@ -121,14 +121,17 @@ def group_aurocs(
         groups: of the test images.
         targets: [N, L].
         scores: [N, L].
-        weights: [R, N] of `patient_resamples` over all test images, so that groups are resampled together.
+        weights: `patient_draws`, or [R, N] of `patient_resamples`, over all test images: groups are resampled together.
         threads: as many as this process may use when None.
     """
     found: dict[str, tuple[float, Floats]] = {}
     for group in groups.compared:
         truth, score = targets[group.rows][:, groups.labels], scores[group.rows][:, groups.labels]
-        replicates = bootstrap(truth, score, weights.T[group.rows].T, threads=threads)
-        value = float(np.mean([auroc(truth[:, label], score[:, label]) for label in range(truth.shape[1])]))
+        truth, score = checked(truth, score)
+        rankings = rank_all(truth, score)
+        own = weights.of(group.rows) if isinstance(weights, Resamples) else weights[:, group.rows]
+        replicates = bootstrap(truth, score, own, threads=threads, rankings=rankings)
+        value = float(label_metrics(truth, score, [""] * truth.shape[1], rankings)["auroc"].mean())
         found[group.name] = value, replicates.macro("auroc", np.ones(truth.shape[1], dtype=bool))
     return found
 

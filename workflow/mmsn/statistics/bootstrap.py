@@ -1,26 +1,52 @@
 """Bootstrap of AUROC and AUPRC: draw once, then reuse the same resamples for every model and every label.
 
-Measured on 36,625 images x 14 labels x 1,000 resamples, two cores (`benchmarks/bootstrap.py`): 0.1 to 0.3 s a
-model. Tried and slower: counts as [R, N] gathered in score order by a compiled loop over resamples (14 x),
-gathered and summed by numpy's `cumsum` (hundreds of x), blocks of 64 to 512 resamples (1.2 to 4 x: short rows
-defeat the prefetcher). Sorting positives first within ties saves a copy and costs as much in the sort.
+Measured by `benchmarks/bootstrap.py` on 36,625 images x 14 labels x 1,000 resamples. Tried and slower: counts as [R, N]
+gathered in score order by a compiled loop over resamples (14 x), gathered and summed by numpy's `cumsum` (hundreds of
+x), blocks of 64 to 512 resamples (1.2 to 4 x: short rows defeat the prefetcher), 16-bit counts of every image (3 x),
+a division a positive image (1.3 x).
 """
 
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mmsn.statistics.kernel import compiled
-from mmsn.statistics.ranking import Counts, Floats, Integers, checked, rank
+from mmsn.statistics.kernel import LARGEST_COUNT, compiled
+from mmsn.statistics.ranking import Bytes, Counts, Floats, Integers, Ranking, checked, rank_all
 
 _DRAWN_AT_ONCE = 16  # resamples turned from rows into columns together, small enough for the cache
-RESAMPLES_A_PASS = 1024  # the kernel's six accumulators then take 36 KB
-_LARGEST_TOTAL = 2**31 - 1  # the kernel adds counts in 32 bits
+RESAMPLES_A_PASS = 1024  # the kernel's accumulators then take about 40 KB
+_LARGEST_TOTAL = 2**31 - 1  # the kernel adds counts, and counts times counts, in 32 bits
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """How often each unit is drawn in each resample, and which images are its own."""
+
+    counts: Bytes
+    """[U, R] a row an image or a patient."""
+    units: Integers
+    """[N] row of each image."""
+
+    @cached_property
+    def largest(self) -> int:
+        """Count."""
+        return int(self.counts.max(initial=0))
+
+    def of(self, images: ArrayLike) -> "Resamples":
+        """The same resamples of some images only, chosen by a mask or by their places."""
+        return Resamples(self.counts, self.units[np.asarray(images)])
+
+    @property
+    def weights(self) -> Counts:
+        """[R, N] how often each image counts."""
+        counts: Counts = self.counts[self.units].T.astype(np.uint16)
+        return counts
 
 
 @dataclass(frozen=True)
@@ -65,7 +91,12 @@ def image_resamples(images: int, resamples: int, seed: int) -> Counts:
 
     Ignores that one patient's images resemble each other; intervals from it are too narrow (the paper's way).
     """
-    return _draw(images, resamples, seed, "image").T
+    return image_draws(images, resamples, seed).weights
+
+
+def image_draws(images: int, resamples: int, seed: int) -> Resamples:
+    """`image_resamples` as `bootstrap` reads them fastest."""
+    return Resamples(_draw(images, resamples, seed, "image"), np.arange(images))
 
 
 def patient_resamples(patients: ArrayLike, resamples: int, seed: int) -> Counts:
@@ -83,41 +114,48 @@ def patient_resamples(patients: ArrayLike, resamples: int, seed: int) -> Counts:
     Raises:
         ValueError: fewer than two patients.
     """
+    return patient_draws(patients, resamples, seed).weights
+
+
+def patient_draws(patients: ArrayLike, resamples: int, seed: int) -> Resamples:
+    """`patient_resamples` as `bootstrap` reads them fastest: a row a patient, in the order of their ids."""
     known, patient = np.unique(np.asarray(patients), return_inverse=True)
-    return _draw(known.size, resamples, seed, "patient")[patient].T
+    return Resamples(_draw(known.size, resamples, seed, "patient"), patient)
 
 
 def bootstrap(
     targets: ArrayLike,
     scores: ArrayLike,
-    weights: Counts,
+    weights: Counts | Resamples,
     labels: Sequence[str] | None = None,
     threads: int | None = None,
+    rankings: Sequence[Ranking] | None = None,
 ) -> Replicates:
     """AUROC and AUPRC of every label in every resample, exact with ties.
 
     Args:
         targets: [N, L] of 0, 1, or NaN for an image to ignore.
         scores: [N, L].
-        weights: [R, N] from `image_resamples` or `patient_resamples`; other arrays are copied once.
+        weights: `image_draws` or `patient_draws`, or counts [R, N] of `image_resamples` or `patient_resamples`.
         labels: L names for error messages.
         threads: as many as this process may use when left out.
+        rankings: `rank_all` of the same targets and scores, where it is known already.
 
     Raises:
         ValueError: arrays that do not fit, counts too large to add, or what `checked` refuses.
     """
     target, score = checked(targets, scores, labels)
-    by_image = _by_image(weights, target)
-    kernel = compiled()
-    resamples, columns = by_image.shape[1], target.shape[1]
+    drawn = _resamples(weights, target)
+    kernel, ranked = compiled(), rankings or rank_all(target, score)
+    resamples, columns = drawn.counts.shape[1], target.shape[1]
     auroc, auprc = np.empty((columns, resamples)), np.empty((columns, resamples))
 
     def fill(column: int) -> None:
-        ranking = rank(target[:, column], score[:, column])
+        ranking = ranked[column]
+        images = drawn.units[ranking.order], ranking.positive, *ranking.groups
         for start in range(0, resamples, RESAMPLES_A_PASS):
             stop = min(start + RESAMPLES_A_PASS, resamples)
-            arguments = ranking.order, ranking.positive, ranking.last, start, stop
-            kernel(by_image, *arguments, auroc[column], auprc[column])
+            kernel(drawn.counts, *images, start, stop, auroc[column], auprc[column])
 
     with ThreadPoolExecutor(threads or processors()) as pool:
         list(pool.map(fill, range(columns)))
@@ -147,14 +185,14 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _draw(units: int, resamples: int, seed: int, unit: str) -> Counts:
+def _draw(units: int, resamples: int, seed: int, unit: str) -> Bytes:
     """Draw all units with replacement, `resamples` times: counts [units, R], resamples side by side."""
     if units < 2:
         raise ValueError(f"a bootstrap needs at least two {unit}s to draw from, got {units}")
     if resamples < 1:
         raise ValueError(f"a bootstrap needs at least one resample, got {resamples}")
     generator = np.random.default_rng(seed)
-    counts = np.empty((units, resamples), dtype=np.uint16)
+    counts = np.empty((units, resamples), dtype=np.uint8)  # more than 255 draws of one unit never happen
     for start in range(0, resamples, _DRAWN_AT_ONCE):
         block = counts[:, start : start + _DRAWN_AT_ONCE]
         drawn = generator.integers(units, size=block.shape[::-1])
@@ -164,12 +202,18 @@ def _draw(units: int, resamples: int, seed: int, unit: str) -> Counts:
     return counts
 
 
-def _by_image(weights: Counts, targets: Floats) -> Counts:
-    """Weights as [N, R], resamples side by side: the layout our own resamples have underneath."""
-    if targets.ndim != 2 or weights.ndim != 2 or weights.shape[1] != len(targets):
-        raise ValueError(f"weights {weights.shape} must be [resamples, images] for targets {targets.shape}")
-    if weights.dtype != np.uint16:
+def _resamples(weights: Counts | Resamples, targets: Floats) -> Resamples:
+    """Checked, with the counts of a unit side by side."""
+    if isinstance(weights, Resamples):
+        found = weights
+    elif weights.dtype != np.uint16:
         raise ValueError(f"weights must be counts of type uint16, not {weights.dtype}")
-    if int(weights.max(initial=0)) * len(targets) > _LARGEST_TOTAL:
-        raise ValueError(f"counts up to {weights.max()} of {len(targets)} images are too large to add in 32 bits")
-    return np.ascontiguousarray(weights.T)
+    else:
+        found = Resamples(np.minimum(np.ascontiguousarray(weights.T), 255).astype(np.uint8), np.arange(len(weights.T)))
+    if targets.ndim != 2 or found.units.shape != targets.shape[:1]:
+        shape = found.counts.shape[1], found.units.size
+        raise ValueError(f"weights {shape} must be [resamples, images] for targets {targets.shape}")
+    largest = found.largest
+    if largest > LARGEST_COUNT or largest * largest * len(targets) > _LARGEST_TOTAL:
+        raise ValueError(f"counts up to {largest} of {len(targets)} images are too large to add in 32 bits")
+    return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from mmsn.statistics.ranking import Flags, Floats, Integers, checked, why_not
 
+Components: TypeAlias = tuple[Floats, ...]
 _COLUMNS = ("auroc_first", "auroc_second", "difference", "standard_error", "lo", "hi", "p")
 
 
@@ -60,12 +61,29 @@ def delong_test(
     clusters = np.arange(target.size) if patients is None else np.asarray(patients)
     if clusters.shape != target.shape:
         raise ValueError(f"{clusters.shape} patients for {target.shape} targets")
+    return _test(target, _of_label(target, one), _of_label(target, other), clusters, level)
+
+
+def label_components(targets: ArrayLike, scores: ArrayLike) -> Components:
+    """What every test of one model needs of each label of targets and scores [N, L]: see `_components`."""
+    target, score = checked(targets, scores)
+    return tuple(_of_label(*columns) for columns in zip(target.T, score.T, strict=True))
+
+
+def _of_label(target: Floats, scores: Floats) -> Floats:
+    """Components of the images with a known target; none where a class is absent."""
+    known = ~np.isnan(target)
+    positive = target[known] == 1
+    return _components(positive, scores[known]) if positive.any() and not positive.all() else np.empty(0)
+
+
+def _test(target: Floats, first: Floats, second: Floats, clusters: NDArray[Any], level: float) -> DeLong:
     known = ~np.isnan(target)
     positive = target[known] == 1
     reason = why_not(int(positive.sum()), int((~positive).sum()))
     if reason:
         return _undecided(float("nan"), float("nan"), reason)
-    return _compare(positive, one[known], other[known], _codes(clusters[known]), level)
+    return _compare(positive, first, second, _codes(clusters[known]), level)
 
 
 def delong_per_label(
@@ -75,24 +93,33 @@ def delong_per_label(
     labels: Sequence[str],
     patients: ArrayLike | None = None,
     level: float = 0.95,
+    components: tuple[Components, Components] | None = None,
 ) -> pd.DataFrame:
     """`delong_test` of every label of targets and scores [N, L].
+
+    Args:
+        targets: of 0, 1, or NaN for an image to ignore.
+        first: scores of the first model.
+        second: scores of the second model.
+        labels: L names.
+        patients: [N] patient of each image.
+        level: of the interval.
+        components: `label_components` of both models, where they are known already.
 
     Returns:
         One row a label: label, auroc_first, auroc_second, difference, standard_error, lo, hi, p, excluded.
     """
-    target, one = checked(targets, first, labels)
-    _, other = checked(targets, second, labels)
-    clusters = None if patients is None else _codes(np.asarray(patients))
+    target, _ = checked(targets, first, labels)
+    pairs = components or (label_components(targets, first), label_components(targets, second))
+    clusters = np.arange(len(target)) if patients is None else _codes(np.asarray(patients))
     rows = [
-        {"label": label, **asdict(delong_test(target[:, k], one[:, k], other[:, k], clusters, level))}
+        {"label": label, **asdict(_test(target[:, k], pairs[0][k], pairs[1][k], clusters, level))}
         for k, label in enumerate(labels)
     ]
     return pd.DataFrame(rows, columns=["label", *_COLUMNS, "excluded"])
 
 
-def _compare(positive: Flags, first: Floats, second: Floats, patient: Integers, level: float) -> DeLong:
-    of_first, of_second = _components(positive, first), _components(positive, second)
+def _compare(positive: Flags, of_first: Floats, of_second: Floats, patient: Integers, level: float) -> DeLong:
     auroc_first, auroc_second = float(of_first[positive].mean()), float(of_second[positive].mean())
     components = of_first - of_second
     difference = float(components[positive].mean())

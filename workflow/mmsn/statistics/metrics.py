@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from mmsn.statistics.ranking import Floats, checked, rank, why_not
+from mmsn.statistics.ranking import Floats, Ranking, checked, rank, rank_all, why_not
 
 
 def auroc(targets: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
@@ -20,12 +20,7 @@ def auroc(targets: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = Non
     Returns:
         AUROC in 0..1; NaN when a class is absent or carries no weight.
     """
-    positive, negative = _weight_by_group(targets, scores, weights)
-    pairs = positive.sum() * negative.sum()
-    if pairs == 0:
-        return float("nan")
-    lost = positive * (np.cumsum(negative) - negative / 2)
-    return float(1 - lost.sum() / pairs)
+    return _auroc(*_weight_by_group(targets, scores, weights))
 
 
 def average_precision(targets: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
@@ -34,17 +29,19 @@ def average_precision(targets: ArrayLike, scores: ArrayLike, weights: ArrayLike 
     Arguments as in `auroc`. NaN when a class is absent; scikit-learn returns 0 (with a warning) without a
     positive and 1 without a negative, neither of which says anything about a model.
     """
-    positive, negative = _weight_by_group(targets, scores, weights)
-    total = positive.sum()
-    if total * negative.sum() == 0:
-        return float("nan")
-    found = positive > 0  # other thresholds add no recall, and the first may carry no weight at all
-    true, false = np.cumsum(positive)[found], np.cumsum(negative)[found]
-    return float((positive[found] * (true / (true + false))).sum() / total)
+    return _average_precision(*_weight_by_group(targets, scores, weights))
 
 
-def label_metrics(targets: ArrayLike, scores: ArrayLike, labels: Sequence[str]) -> pd.DataFrame:
+def label_metrics(
+    targets: ArrayLike, scores: ArrayLike, labels: Sequence[str], rankings: Sequence[Ranking] | None = None
+) -> pd.DataFrame:
     """Both metrics of every label of targets and scores [N, L], with the counts behind them.
+
+    Args:
+        targets: of 0, 1, or NaN for an image to ignore.
+        scores: only their order matters.
+        labels: L names.
+        rankings: `rank_all` of the same targets and scores, where it is known already.
 
     Returns:
         One row a label: label, positives, negatives, auroc, auprc, excluded. `excluded` is empty, or says why
@@ -52,16 +49,16 @@ def label_metrics(targets: ArrayLike, scores: ArrayLike, labels: Sequence[str]) 
     """
     target, score = checked(targets, scores, labels)
     rows = []
-    for column, label in enumerate(labels):
-        known, scored = target[:, column], score[:, column]
-        positives, negatives = int((known == 1).sum()), int((known == 0).sum())
+    for label, ranking in zip(labels, rankings or rank_all(target, score), strict=True):
+        positive, negative = _by_group(ranking, np.ones(ranking.order.size))
+        positives, negatives = int(positive.sum()), int(negative.sum())
         rows.append(
             {
                 "label": label,
                 "positives": positives,
                 "negatives": negatives,
-                "auroc": auroc(known, scored),
-                "auprc": average_precision(known, scored),
+                "auroc": _auroc(positive, negative),
+                "auprc": _average_precision(positive, negative),
                 "excluded": why_not(positives, negatives),
             }
         )
@@ -77,7 +74,28 @@ def _weight_by_group(targets: ArrayLike, scores: ArrayLike, weights: ArrayLike |
     if weight.shape != target.shape or not (np.isfinite(weight) & (weight >= 0)).all():
         raise ValueError(f"weights must be {target.size} finite numbers that are not negative")
     ranking = rank(target, score)
+    return _by_group(ranking, weight[ranking.order])
+
+
+def _by_group(ranking: Ranking, ranked: Floats) -> tuple[Floats, Floats]:
+    """Weights [n] of ranked images added up: the positives' and the negatives' at each distinct score."""
     first = np.flatnonzero(np.roll(ranking.last, 1))  # a group starts after the last of another
-    ranked = weight[ranking.order]
     positive, negative = np.where(ranking.positive, ranked, 0), np.where(ranking.positive, 0, ranked)
     return np.add.reduceat(positive, first), np.add.reduceat(negative, first)
+
+
+def _auroc(positive: Floats, negative: Floats) -> float:
+    pairs = positive.sum() * negative.sum()
+    if pairs == 0:
+        return float("nan")
+    lost = positive * (np.cumsum(negative) - negative / 2)
+    return float(1 - lost.sum() / pairs)
+
+
+def _average_precision(positive: Floats, negative: Floats) -> float:
+    total = positive.sum()
+    if total * negative.sum() == 0:
+        return float("nan")
+    found = positive > 0  # other thresholds add no recall, and the first may carry no weight at all
+    true, false = np.cumsum(positive)[found], np.cumsum(negative)[found]
+    return float((positive[found] * (true / (true + false))).sum() / total)

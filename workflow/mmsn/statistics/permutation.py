@@ -7,9 +7,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
-from mmsn.statistics.bootstrap import RESAMPLES_A_PASS, Replicates, processors
+from mmsn.statistics.bootstrap import RESAMPLES_A_PASS, Replicates, Resamples, processors
 from mmsn.statistics.ranking import Counts, Flags, Floats, checked, rank
 from mmsn.statistics.swapped_kernel import compiled
 
@@ -21,10 +20,15 @@ _ROUNDING: Final = 1e-10
 class Swaps:
     """In which permutation which patient's scores change places."""
 
-    weights: Counts
-    """[R, 2N] 0 or 1: whether an image counts with its own model's score (first N) or with the other's (last N)."""
+    resamples: Resamples
+    """0 or 1: whether the images of a patient count with their own model's score (first N) or the other's (last N)."""
     exact: bool
     """Whether these are all permutations there are, the one that changes nothing among them."""
+
+    @property
+    def weights(self) -> Counts:
+        """The same by image: [R, 2N]."""
+        return self.resamples.weights
 
 
 def patient_swaps(patients: ArrayLike, permutations: int, seed: int) -> Swaps:
@@ -44,12 +48,12 @@ def patient_swaps(patients: ArrayLike, permutations: int, seed: int) -> Swaps:
     exact = known.size < 31 and 2**known.size <= permutations
     if exact:
         ways = np.arange(2**known.size, dtype=np.int64)
-        swapped = ((ways[None, :] >> np.arange(known.size)[:, None]) & 1).astype(np.uint16)  # [P, R]
+        swapped = ((ways[None, :] >> np.arange(known.size)[:, None]) & 1).astype(np.uint8)  # [P, R]
     else:
         drawn = np.random.default_rng(seed).integers(0, 2, size=(permutations, known.size), dtype=np.uint8)
-        swapped = drawn.T.astype(np.uint16)
-    by_image = swapped[patient]
-    return Swaps(np.concatenate([1 - by_image, by_image]).T, exact)
+        swapped = np.ascontiguousarray(drawn.T)
+    units = np.concatenate([patient, patient + known.size])
+    return Swaps(Resamples(np.concatenate([1 - swapped, swapped]), units), exact)
 
 
 def permuted_differences(
@@ -83,16 +87,16 @@ def permuted_differences(
     known = ~np.isnan(target)
     ranks = [_midranks(scores, known) for scores in (one, other)]
     twice, pair = np.concatenate([target, target]), np.concatenate(ranks)
-    by_score, kernel = np.ascontiguousarray(swaps.weights.T), compiled()
-    columns, permutations = target.shape[1], by_score.shape[1]
+    drawn, kernel = swaps.resamples, compiled()
+    columns, permutations = target.shape[1], drawn.counts.shape[1]
     auroc, auprc = (np.empty((columns, 2, permutations)) for _ in range(2))
 
     def fill(column: int) -> None:
         ranking = rank(twice[:, column], pair[:, column])
+        images = drawn.units[ranking.order], ranking.positive, *ranking.groups
         for start in range(0, permutations, RESAMPLES_A_PASS):
             stop = min(start + RESAMPLES_A_PASS, permutations)
-            arguments = ranking.order, ranking.positive, ranking.last, start, stop
-            kernel(by_score, *arguments, auroc[column], auprc[column])
+            kernel(drawn.counts, *images, start, stop, auroc[column], auprc[column])
 
     with ThreadPoolExecutor(threads or processors()) as pool:
         list(pool.map(fill, range(columns)))
@@ -122,5 +126,8 @@ def _midranks(scores: Floats, known: Flags) -> Floats:
     """Midrank of each image among the images of its label with a known target; the others keep 0."""
     ranks = np.zeros_like(scores)
     for column, own in enumerate(known.T):
-        ranks[own, column] = rankdata(scores[own, column])
+        ranking = rank(np.where(own, 0.0, np.nan), scores[:, column])
+        stops = np.flatnonzero(ranking.last) + 1
+        sizes = np.diff(stops, prepend=0)
+        ranks[ranking.order, column] = np.repeat(ranking.order.size + (1 + sizes) / 2 - stops, sizes)
     return ranks

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
 Counts: TypeAlias = NDArray[np.uint16]
+Bytes: TypeAlias = NDArray[np.uint8]
 Flags: TypeAlias = NDArray[np.bool_]
 
 
@@ -24,6 +26,16 @@ class Ranking:
     last: Flags
     """[n] whether the image is the last of its group of equal scores."""
 
+    @cached_property
+    def groups(self) -> tuple[Integers, Integers]:
+        """First place, and the one after the last, of each group with a positive image; an empty one at the end."""
+        stops = np.flatnonzero(self.last) + 1
+        starts = np.concatenate([np.zeros(1, np.int64), stops])[: stops.size]
+        found = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.positive)])
+        own = found[stops] > found[starts]
+        end = np.array([self.order.size])
+        return np.concatenate([starts[own], end]), np.concatenate([stops[own], end])
+
 
 def rank(targets: Floats, scores: Floats) -> Ranking:
     """Sort one label's images [N] by descending score, leaving out those whose target is NaN (ignored)."""
@@ -33,6 +45,11 @@ def rank(targets: Floats, scores: Floats) -> Ranking:
     last = np.ones(order.size, dtype=np.bool_)
     last[:-1] = ranked[1:] != ranked[:-1]
     return Ranking(order, targets[order] == 1, last)
+
+
+def rank_all(targets: Floats, scores: Floats) -> tuple[Ranking, ...]:
+    """Of each label of targets and scores [N, L] that `checked` has seen; every metric and resample can share them."""
+    return tuple(rank(target, score) for target, score in zip(targets.T, scores.T, strict=True))
 
 
 def checked(targets: ArrayLike, scores: ArrayLike, labels: Sequence[str] | None = None) -> tuple[Floats, Floats]:

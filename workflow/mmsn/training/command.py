@@ -24,6 +24,9 @@ def pretrain(
     checkpoint: Annotated[Path, typer.Option(help="State of an unfinished run; removed when it is done.")],
     features: Annotated[Path | None, typer.Option(help="The feature set's table, for methods with EHR.")] = None,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's event files.")] = None,
+    pack: Annotated[
+        str, typer.Option(help="Runs to train beside this one, as JSON: method, features and folder of each.")
+    ] = "[]",
     checkpoint_minutes: Annotated[float, typer.Option(help="Minutes between checkpoints within an epoch.")] = 10.0,
     threads: Annotated[int, typer.Option(help="CPU threads, of all processes together.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
@@ -35,7 +38,9 @@ def pretrain(
         _start_under_torchrun(processes)
 
     def work() -> None:
-        from mmsn.training.run import PretrainFiles, PretrainRun, run_pretraining
+        from mmsn.training.companions import read_companions
+        from mmsn.training.member import PretrainFiles, PretrainRun
+        from mmsn.training.run import run_pretraining
 
         files = PretrainFiles(
             images,
@@ -49,7 +54,8 @@ def pretrain(
             tensorboard,
         )
         run = PretrainRun.read(method, backbone, settings, seed)
-        run_pretraining(files, run, 60 * checkpoint_minutes, max(1, threads // max(1, processes)), device)
+        threads_each = max(1, threads // max(1, processes))
+        run_pretraining(files, run, 60 * checkpoint_minutes, threads_each, device, read_companions(pack, files, run))
 
     leads = os.environ.get("RANK", "0") == "0"
     raise typer.Exit(console.run(work, log if leads else None))

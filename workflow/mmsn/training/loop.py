@@ -2,10 +2,9 @@
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
@@ -27,36 +26,13 @@ from mmsn.training.data import PretrainData
 from mmsn.training.distributed import World
 from mmsn.training.health import FiniteCheck
 from mmsn.training.journal import Journal
-from mmsn.training.monitor import collapse_warning, monitored
+from mmsn.training.monitor import collapse_warning, epoch_line, monitored
 from mmsn.training.optimizer import create_optimizer
 from mmsn.training.precision import autocast, computed_precision, suit_attention
 from mmsn.training.schedule import learning_rate, stops_early, target_momentum
 from mmsn.training.settings import FollowingSettings, TrainingSettings
-from mmsn.training.steps.base import Batch, PretrainingStep, Watched
-
-
-@dataclass
-class Standing:
-    """Where a run stands; JSON, so that a checkpoint can hold it."""
-
-    epoch: int = 0
-    step: int = 0
-    """Steps done in this epoch."""
-    sums: dict[str, float] = field(default_factory=dict)
-    """Sums over this epoch's steps of what the history averages."""
-    seconds: float = 0.0
-    """Training time of this epoch so far."""
-    history: list[dict[str, float]] = field(default_factory=list)
-    scaler: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class CheckpointPolicy:
-    """Where and how often a run saves itself."""
-
-    path: Path
-    fingerprint: str
-    seconds_between: float
+from mmsn.training.standing import CheckpointPolicy, Standing
+from mmsn.training.steps.base import Batch, PretrainingStep, Sight, Watched
 
 
 class Pretraining:
@@ -113,17 +89,21 @@ class Pretraining:
             UserError: when the loss is no longer finite.
         """
         with self._stop:
-            while self.standing.epoch < self.settings.epochs and not self._converged():
+            while self.open:
                 self._run_epoch()
         self.journal.close()
         return self.standing.history
+
+    @property
+    def open(self) -> bool:
+        """Whether there is something left to train."""
+        return self.standing.epoch < self.settings.epochs and not self._converged()
 
     def _run_epoch(self) -> None:
         standing, settings = self.standing, self.settings
         batches = self.data.batches(self.share, self.seed, standing.epoch, standing.step)
         label = f"{self.description}: epoch {standing.epoch + 1} of {settings.epochs}"
-        self._sums = {name: self._scalar(value) for name, value in standing.sums.items()}
-        self.step.train()
+        self.begin()
         start = time.monotonic()  # reading the batch counts too
         for batch in progress(batches, label, self.steps_per_epoch - standing.step):
             self.optimise(batch.to(self.device))
@@ -131,10 +111,29 @@ class Pretraining:
             standing.seconds += time.monotonic() - start
             self._save_if_due()
             start = time.monotonic()
-        self._close_epoch()
+        self.close_epoch()
 
-    def optimise(self, batch: Batch) -> None:
-        """One optimiser step. Nothing here waits for the GPU but `finite`, and that for the step before."""
+    def begin(self) -> None:
+        """Before the first step of an epoch, or of what is left of one."""
+        self._sums = {name: self._scalar(value) for name, value in self.standing.sums.items()}
+        self.step.train()
+
+    def look(self, batch: Batch) -> list[Sight]:
+        """Views and masks of each part of a step's batch."""
+        parts = batch.split(self.settings.accumulate)
+        with autocast(self.device, self.precision):
+            return [
+                self.step.look(part, generator(self.device, self.seed, "views", *self._address(number)))
+                for number, part in enumerate(parts)
+            ]
+
+    def optimise(self, batch: Batch, sights: Sequence[Sight] | None = None) -> None:
+        """One optimiser step. Nothing here waits for the GPU but `finite`, and that for the step before.
+
+        Args:
+            batch: its images.
+            sights: what `look` made of it, where another run of the same seed and views has looked already.
+        """
         epoch, step = self.standing.epoch, self.standing.step
         if isinstance(self.settings, FollowingSettings):
             self.step.follow(target_momentum(self.settings, epoch, step, self.steps_per_epoch))
@@ -146,23 +145,30 @@ class Pretraining:
         for number, part in enumerate(parts):
             last = number == len(parts) - 1
             with self._synchronised(last):
-                self._count(self._backward(part, number, len(parts)), 1 / len(parts))
+                sight = None if sights is None else sights[number]
+                self._count(self._backward(part, number, sight), 1 / len(parts))
         self.scaler.unscale_(self.optimizer)
         self.step.after_backward(epoch)
         self._count_gradient(self._clipped_norm())
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
-    def _backward(self, batch: Batch, part: int, parts: int) -> Watched:
-        epoch, step = self.standing.epoch, self.standing.step
-        address = (epoch, step) if parts == 1 else (epoch, step, part)
-        draws = generator(self.device, self.seed, "views", *address)
+    def _backward(self, batch: Batch, part: int, sight: Sight | None) -> Watched:
+        epoch, step = self.standing.place
+        address = self._address(part)
         torch.manual_seed(derived_seed(self.seed, "dropout", *address))  # what a backbone's own dropout draws from
         with autocast(self.device, self.precision):
-            result: Watched = self.network(batch, draws, epoch)
+            if sight is None:
+                result: Watched = self.network(batch, generator(self.device, self.seed, "views", *address), epoch)
+            else:
+                result = self.step.judge(batch, sight, epoch)
         self.finite.watch(result["loss"], epoch, step)
-        self.scaler.scale(result["loss"] / parts).backward()
+        self.scaler.scale(result["loss"] / self.settings.accumulate).backward()
         return result
+
+    def _address(self, part: int) -> tuple[int, ...]:
+        """Of the random draws of a part of the step that is next."""
+        return self.standing.place if self.settings.accumulate == 1 else (*self.standing.place, part)
 
     def _clipped_norm(self) -> Tensor:
         """Norm of the gradient before clipping."""
@@ -184,7 +190,8 @@ class Pretraining:
             added = value.detach().double() * weight
             self._sums[name] = added if before is None else before + added
 
-    def _close_epoch(self) -> None:
+    def close_epoch(self) -> None:
+        """After an epoch's last step: its row of the history, and a checkpoint."""
         standing = self.standing
         self.finite.settle()
         self._settle_sums()
@@ -206,6 +213,8 @@ class Pretraining:
         self._report(row)
         standing.epoch, standing.step, standing.sums, standing.seconds = standing.epoch + 1, 0, {}, 0.0
         self._save()
+        if self._converged():
+            logger.info("%s: stopped early after epoch %d", self.description, standing.epoch)
 
     def _settle_sums(self) -> None:
         """Bring the epoch's sums home, the mean over the processes: one wait for all of them."""
@@ -214,18 +223,8 @@ class Pretraining:
         self.standing.sums = dict(zip(names, values, strict=True))
 
     def _report(self, row: dict[str, float]) -> None:
-        shown = [
-            f"{title} {row[name]:{spec}}"
-            for name, title, spec in (
-                ("loss", "loss", ".4f"),
-                ("target_entropy", "target entropy", ".3f"),
-                ("used_prototypes", "prototypes used", ".0f"),
-                ("rankme", "RankMe", ".1f"),
-                ("images_per_second", "images/s", ".0f"),
-            )
-            if name in row
-        ]
-        logger.info("%s: epoch %d of %d: %s", self.description, row["epoch"], self.settings.epochs, ", ".join(shown))
+        of_all = row["epoch"], self.settings.epochs, epoch_line(row)
+        logger.info("%s: epoch %d of %d: %s", self.description, *of_all)
         width = self.step.kept_encoder.embed_dim
         if warning := collapse_warning(self.settings, row.get("used_prototypes"), row["rankme"], width):
             logger.warning("warning: %s", warning)
@@ -233,10 +232,7 @@ class Pretraining:
     def _converged(self) -> bool:
         warmup = math.ceil(self.settings.warmup_epochs)  # patience starts after it
         losses = [row["loss"] for row in self.standing.history[warmup:]]
-        stops = stops_early(losses, self.settings.early_stop_patience, self.settings.early_stop_min_delta)
-        if stops:
-            logger.info("%s: stopped early after epoch %d", self.description, self.standing.epoch)
-        return stops
+        return stops_early(losses, self.settings.early_stop_patience, self.settings.early_stop_min_delta)
 
     def _distributed(self) -> torch.nn.Module:
         if self.world.size == 1:
@@ -271,13 +267,22 @@ class Pretraining:
         due = time.monotonic() - self._saved_at >= self.checkpoint.seconds_between
         stop, due = self.world.any(self._stop.made, due, device=self.device)
         if stop or due:
-            self._settle_and_save()
+            self.settle_and_save()
         if stop:
             raise StoppedBySignal(self.description)
 
-    def _settle_and_save(self) -> None:
+    def settle(self) -> None:
+        """Check the last loss and bring the sums home: where others train on while this run waits.
+
+        Raises:
+            UserError: when the loss is not finite.
+        """
         self.finite.settle()
         self._settle_sums()
+
+    def settle_and_save(self) -> None:
+        """Save a checkpoint in the middle of an epoch; raises as `settle`."""
+        self.settle()
         self._save()
 
     def _save(self) -> None:

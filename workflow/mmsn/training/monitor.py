@@ -60,6 +60,18 @@ def feature_spread(features: Tensor) -> float:
     return float(torch.nn.functional.normalize(features.double(), dim=1).std(dim=0).mean())
 
 
+def epoch_line(row: dict[str, float]) -> str:
+    """What the log says of a row of the history."""
+    shown = (
+        ("loss", "loss", ".4f"),
+        ("target_entropy", "target entropy", ".3f"),
+        ("used_prototypes", "prototypes used", ".0f"),
+        ("rankme", "RankMe", ".1f"),
+        ("images_per_second", "images/s", ".0f"),
+    )
+    return ", ".join(f"{title} {row[name]:{spec}}" for name, title, spec in shown if name in row)
+
+
 def collapse_warning(settings: TrainingSettings, used: float | None, rank: float, width: int) -> str | None:
     """A sentence for the log when the encoder gives nearly one answer for all images, else None; says what to change.
 

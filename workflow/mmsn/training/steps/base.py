@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from mmsn.images.share import Share
 
+Sight = Any
+"""What a method sees of a batch: views and masks, of a type of its own. Nothing may write into it: runs that see the
+same share it."""
 Watched = dict[str, Tensor]
 """Scalars by name: `loss`, which carries the gradient, and what the history keeps beside it."""
 
@@ -74,8 +77,19 @@ class PretrainingStep(nn.Module, ABC):
         return next(self.parameters()).device
 
     @abstractmethod
+    def look(self, batch: Batch, draws: torch.Generator) -> Sight:
+        """Views and masks of a batch; all randomness comes from `draws`, which is at the same place in every process.
+
+        A function of the settings, the patch size and the images alone: steps that agree in these see the same.
+        """
+
+    @abstractmethod
+    def judge(self, batch: Batch, sight: Sight, epoch: int) -> Watched:
+        """Loss of a batch of which `look` has made `sight`."""
+
     def forward(self, batch: Batch, draws: torch.Generator, epoch: int) -> Watched:
-        """Loss of a batch; all randomness comes from `draws`, which is at the same place in every process."""
+        """Loss of a batch."""
+        return self.judge(batch, self.look(batch, draws), epoch)
 
     def follow(self, momentum: float) -> None:
         """Move the target, where there is one."""

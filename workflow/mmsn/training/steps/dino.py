@@ -2,6 +2,7 @@
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
 
 from mmsn.images.views import PretrainViews
 from mmsn.models.dino import Dino, DinoOptions
@@ -45,13 +46,16 @@ class DinoStep(PretrainingStep):
         """Outputs of the head."""
         return self.settings.head_outputs
 
-    def forward(self, batch: Batch, draws: torch.Generator, epoch: int) -> Watched:
-        """Loss of a batch."""
+    def look(self, batch: Batch, draws: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """Global and local views, `[V, B, 3, S, S]`."""
         views = self.views(batch.pixels, draws, batch.share)
         shape = (-1, len(batch.pixels))
         global_views = torch.cat([views.target, views.random]).unflatten(0, shape)
-        local_views = views.focal.unflatten(0, shape) if len(views.focal) else None
-        return watched(self.network(global_views, local_views, batch.ehr, self.teacher_temperature(epoch)))
+        return global_views, views.focal.unflatten(0, shape) if len(views.focal) else None
+
+    def judge(self, batch: Batch, sight: tuple[Tensor, Tensor | None], epoch: int) -> Watched:
+        """Loss of a batch."""
+        return watched(self.network(*sight, batch.ehr, self.teacher_temperature(epoch)))
 
     def teacher_temperature(self, epoch: int) -> float:
         """Temperature of epoch `epoch` (from 0): linear from start to end over the warm-up, as lightly 1.4.21."""

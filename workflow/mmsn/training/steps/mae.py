@@ -2,6 +2,7 @@
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
 
 from mmsn.errors import UserError
 from mmsn.images.masks import draw_tokens
@@ -36,11 +37,15 @@ class MaeStep(PretrainingStep):
         """The only encoder."""
         return self.network.encoder
 
-    def forward(self, batch: Batch, draws: torch.Generator, epoch: int) -> Watched:
-        """Loss of a batch."""
+    def look(self, batch: Batch, draws: torch.Generator) -> tuple[Tensor, Tensor]:
+        """One crop an image, and the tokens of it that are kept."""
         images = self.views(batch.pixels, draws, batch.share).target
         keep = draw_tokens(batch.share.whole, self.patches, self.kept_patches, draws)[batch.share.rows]
-        return watched(self.network(images, keep.to(images.device), batch.ehr))
+        return images, keep.to(images.device)
+
+    def judge(self, batch: Batch, sight: tuple[Tensor, Tensor], epoch: int) -> Watched:
+        """Loss of a batch."""
+        return watched(self.network(*sight, batch.ehr))
 
     @property
     def kept_patches(self) -> int:

@@ -55,16 +55,19 @@ class MsnStep(PretrainingStep):
         """Prototypes."""
         return self.settings.prototypes
 
-    def forward(self, batch: Batch, draws: torch.Generator, epoch: int) -> Watched:
-        """Loss of a batch."""
+    def look(self, batch: Batch, draws: torch.Generator) -> tuple[Tensor, list[AnchorViews]]:
+        """Target views, and the anchors' with their masks."""
         views = self.views(batch.pixels, draws, batch.share, batch.partners)
         settings = self.settings
-        anchors = [
+        return views.target, [
             AnchorViews(images, self._keep(images, batch.share, masked, draws))
             for images, masked in ((views.random, settings.mask_random), (views.focal, settings.mask_focal))
             if len(images)
         ]
-        return watched(self.network(views.target, anchors, batch.ehr))
+
+    def judge(self, batch: Batch, sight: tuple[Tensor, list[AnchorViews]], epoch: int) -> Watched:
+        """Loss of a batch."""
+        return watched(self.network(*sight, batch.ehr))
 
     def _keep(self, images: Tensor, share: Share, masked: bool, draws: torch.Generator) -> Tensor | None:
         if not masked or self.settings.mask_ratio == 0:

@@ -2,6 +2,7 @@
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
 
 from mmsn.images.views import TrainTransform
 from mmsn.labels import LABELS
@@ -24,7 +25,11 @@ class SupervisedStep(PretrainingStep):
         """The only encoder."""
         return self.network.encoder
 
-    def forward(self, batch: Batch, draws: torch.Generator, epoch: int) -> Watched:
+    def look(self, batch: Batch, draws: torch.Generator) -> Tensor:
+        """One view an image."""
+        return self.view(batch.pixels, draws, batch.share)
+
+    def judge(self, batch: Batch, sight: Tensor, epoch: int) -> Watched:
         """Loss of a batch.
 
         Raises:
@@ -32,7 +37,7 @@ class SupervisedStep(PretrainingStep):
         """
         if batch.targets is None:
             raise ValueError("supervised training needs labels")
-        return watched(self.network(self.view(batch.pixels, draws, batch.share), batch.targets))
+        return watched(self.network(sight, batch.targets))
 
 
 def create(encoder: VisionTransformer, _fusion: EhrFusion | None, settings: SupervisedSettings) -> SupervisedStep:

@@ -1,0 +1,94 @@
+"""Hours that an earlier run took are taken over, scaled, where they are of the same kind."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from mmsn.files import write_table
+from mmsn.planning.estimate import Estimator
+from mmsn.planning.measured import read_measurements
+from mmsn.planning.plan import make_plan, plan_text
+from mmsn.planning.sizes import PUBLISHED_TEST, Sizes, split_as_published
+from tests.unit.planning_parts import CONFIG, a_job, pretraining
+
+
+def _measured_folder(folder: Path, seconds: float) -> Path:
+    study = {"backbones": {"vit-small": CONFIG.backbones["vit-small"].model_dump(mode="json")}}
+    (folder / "study.yaml").write_text(json.dumps(study))
+    run = Path("pretrain/vit-small/msn/seed0")
+    benchmark = (folder / "benchmarks" / run).with_suffix(".tsv")
+    benchmark.parent.mkdir(parents=True)
+    benchmark.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t-\t2500\n")
+    (folder / run).mkdir(parents=True)
+    settings = CONFIG.pretrain.model_dump(mode="json")
+    (folder / run / "resolved.yaml").write_text(json.dumps({"pretrain": settings, "images": 1000, "device": "a GPU"}))
+    write_table(folder / run / "history.parquet", pa.table({"images_per_second": [1000.0] * 100}))
+    split = ["train"] * 1000
+    write_table(folder / "cohort" / "mimic-cxr" / "rows.parquet", pa.table({"split": split}))
+    return folder
+
+
+def test_measured_hours_scale_with_images_and_name_their_folder(tmp_path):
+    known = read_measurements(_measured_folder(tmp_path, seconds=112.0))  # 100 s of training, 12 s of starting
+    job, sizes = pretraining("vit-small"), split_as_published(10_000, "")
+    cost = Estimator([job], sizes, known).cost(job)
+    assert cost.measured
+    assert cost.hours == pytest.approx((12 + 100 * sizes.train / 1000) / 3600)
+    assert cost.memory_gb == 2.5
+    text = plan_text(make_plan([job], [job], sizes, known), [1], None)
+    assert f"Measured: {tmp_path}, 1,000 images, on a GPU" in text
+
+
+def test_another_backbones_measurements_are_not_used(tmp_path):
+    job = pretraining("vit-tiny")
+    assert (
+        not Estimator([job], split_as_published(10_000, ""), read_measurements(_measured_folder(tmp_path, 112.0)))
+        .cost(job)
+        .measured
+    )
+
+
+@pytest.mark.parametrize(("protocol", "epochs"), [("linear", 50), ("finetune", 10)])
+def test_few_image_jobs_are_measured_by_their_own_protocol(tmp_path, protocol, epochs):
+    folder = _measured_folder(tmp_path, seconds=112.0)
+    study = json.loads((folder / "study.yaml").read_text())
+    study |= {"linear": {"max_epochs": 50}, "finetune": {"max_epochs": 10}}
+    (folder / "study.yaml").write_text(json.dumps(study))
+    took = {"linear": 12.0 + 50.0, "finetune": 12.0 + 200.0}
+    for name, seconds in took.items():
+        benchmark = folder / f"benchmarks/evaluate/low-data/{name}/10pct/draw0/mimic-cxr/vit-small/msn/seed0.tsv"
+        benchmark.parent.mkdir(parents=True)
+        benchmark.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t-\t2500\n")
+    job = a_job(
+        rule="low_data",
+        wildcards={"backbone": "vit-small", "method": "msn", "seed": "0", "percent": "10", "draw": "1"},
+        benchmark=f"r/benchmarks/evaluate/low-data/{protocol}/10pct/draw1/mimic-cxr/vit-small/msn/seed0.tsv",
+        command=f"mmsn evaluate {protocol} --settings '{{\"max_epochs\": {epochs}}}' --subset '{{\"share\": 0.1}}'",
+    )
+    sizes, known = Sizes(1000, 0, 0, ""), read_measurements(folder)
+    cost = Estimator([pretraining("vit-small"), job], sizes, known).cost(job)
+    assert cost.measured
+    assert 3600 * cost.hours == pytest.approx(took[protocol])
+
+
+def test_a_table_of_few_small_files_is_no_measure_of_the_speed_of_scoring(tmp_path):
+    folder, name = _measured_folder(tmp_path, seconds=112.0), "low_data_finetune_mimic-cxr_vit-small"
+    (folder / "benchmarks/tables").mkdir()
+    (folder / "benchmarks/tables" / f"{name}.tsv").write_text("s\th:m:s\tmax_rss\n5.0\t-\t400\n")
+    run = "evaluate/low-data/finetune/10pct/draw{}/mimic-cxr/vit-small/msn/seed0/predictions.parquet"
+    for draw in range(2):
+        write_table(folder / run.format(draw), pa.table({"score": [0.5]}))
+    write_table(folder / "cohort/mimic-cxr/rows.parquet", pa.table({"split": ["test"] * (PUBLISHED_TEST // 1000)}))
+    table = a_job(
+        inputs=tuple(f"results/{run.format(draw)}" for draw in range(100)),
+        benchmark=f"r/benchmarks/tables/{name}.tsv",
+        command="mmsn report low-data --statistics '{\"resamples\": 1000}'",
+    )
+    known = read_measurements(folder)
+    same = dataclasses.replace(table, inputs=table.inputs[:2])
+    small, whole = Sizes(0, 0, PUBLISHED_TEST // 1000, ""), Sizes(0, 0, PUBLISHED_TEST, "")
+    assert 3600 * Estimator([], small, known).cost(same).hours == pytest.approx(5.0)
+    assert 3600 * Estimator([], whole, known).cost(table).hours == pytest.approx(5.0 + 100 * 1.2, rel=0.001)

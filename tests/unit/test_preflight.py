@@ -1,0 +1,59 @@
+"""Before the first job: may results be written, is there room, has a killed Snakemake left its lock."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from mmsn.errors import UserError
+from mmsn.preflight import check_folders
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def _locked(project):
+    (project / ".snakemake/locks").mkdir(parents=True)
+    (project / ".snakemake/locks/0.input.lock").touch()
+
+
+def test_a_new_folder_in_one_that_may_be_written_is_fine(tmp_path):
+    check_folders(tmp_path / "results/of/mine", tmp_path, [])
+
+
+def test_results_that_may_not_be_written_are_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path / "results")
+    (tmp_path / "results").mkdir()
+    with pytest.raises(UserError, match="results: no right to write results here; give it to yourself"):
+        check_folders(tmp_path / "results/new", tmp_path, ["--cores", "1"])
+    check_folders(tmp_path / "results", tmp_path, ["--cores", "1", "-np"])  # a dry run only looks
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(100, 100, 300_000))
+    with pytest.raises(UserError, match=r"no space left on its disk \(0\.3 MB free\); free some"):
+        check_folders(tmp_path / "results", tmp_path, [])
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_a_lock_that_nobody_holds_names_unlock_and_unlocking_is_let_through(tmp_path):
+    _locked(tmp_path)
+    with pytest.raises(UserError, match=r"locked by a Snakemake that is gone .* snakemake --unlock"):
+        check_folders(tmp_path / "results", tmp_path, ["--cores", "1"])
+    check_folders(tmp_path / "results", tmp_path, ["--cores", "1", "--unlock"])
+    check_folders(tmp_path / "results", tmp_path, ["--nolock"])  # a cluster's job, on another node than its Snakemake
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_a_lock_that_a_living_snakemake_holds_is_left_to_snakemake(tmp_path):
+    _locked(tmp_path)
+    sleeper = tmp_path / "snakemake"
+    sleeper.write_text("import time; print(flush=True); time.sleep(60)")
+    other = subprocess.Popen([sys.executable, "snakemake"], cwd=tmp_path, stdout=subprocess.PIPE)
+    other.stdout.readline()
+    check_folders(tmp_path / "results", tmp_path, [])
+    other.kill()
+    other.wait()

@@ -1,0 +1,82 @@
+"""What a study asks of a shared file system: few files, no trust in dates, nothing that only one machine sees."""
+
+import json
+import os
+import random
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflow.project import ROOT, Project
+
+pytestmark = pytest.mark.workflow
+# Declared to nobody, because Snakemake deletes what is: shards that a next run copies from, TensorBoard's one file a
+# run, and locks, which are empty.
+_UNDECLARED = re.compile(r"images/[^/]+/\w+\.(npy|parquet)\.kept|pretrain/.*/tensorboard/events\.[^/]+|.*\.lock")
+
+
+def _declared(project: Project, *arguments: str) -> set[str]:
+    """Every output of the study, as `--summary` lists them."""
+    listed = project.snakemake("--summary", *arguments).stdout.partition("output_file\t")[2]
+    return {line.split("\t")[0] for line in listed.splitlines()[1:] if "\t" in line}
+
+
+def test_a_copy_whose_files_have_any_dates_retrains_nothing(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0].folder, copy, symlinks=True, copy_function=shutil.copyfile)
+    files = [path for path in copy.rglob("*") if path.is_file() and not path.is_symlink()]
+    dates = random.Random(0)
+    for path in files:
+        when = 1.7e9 + 1e7 * dates.random()
+        os.utime(path, (when, when))
+    assert len(files) > 500
+    assert "Nothing to be done" in Project.at(copy).snakemake("--dry-run").stdout
+
+
+def test_a_study_leaves_the_files_it_declares_a_log_and_a_benchmark_a_job_and_no_others(finished):
+    folder = finished[0].folder
+    left = {str(path.relative_to(folder)) for path in (folder / "results").rglob("*") if path.is_file()}
+    declared = _declared(finished[0])
+    unknown = left - declared - {"results/report.html"}
+    of_jobs = {name for name in unknown if name.startswith(("results/logs/", "results/benchmarks/"))}
+    assert len(of_jobs) <= 2 * len(declared)  # a job has one log, one benchmark and at least one output
+    stray = {name for name in unknown - of_jobs if not _UNDECLARED.fullmatch(name.removeprefix("results/"))}
+    assert not stray
+
+
+def test_more_patients_are_not_more_files(fresh):
+    done = fresh.mmsn("synth", "--output", "few", "--patients", "24", "--tables-only", "--seed", "1")
+    assert done.returncode == 0, done.stdout
+    few = json.dumps({"mimic_iv": "few/mimic-iv", "mimic_cxr": "few/mimic-cxr-jpg"})
+    files = _declared(fresh)
+    assert len(files) > 200
+    assert _declared(fresh, "--config", f"data={few}") == files
+
+
+def test_a_model_on_two_gpus_is_asked_for_as_a_resource(fresh):
+    words = ("results/pretrain/vit-ci/msn/seed0/encoder.safetensors", "--dry-run", "--printshellcmds")
+    two = ("--resources", "gpu=2", "--set-resources", "pretrain:gpu=2")
+    commands = [fresh.snakemake(*words, *extra).stdout for extra in ((), two)]
+    assert [set(re.findall(r"--processes (\d+)", text)) for text in commands] == [{"1"}, {"2"}]
+
+
+@pytest.mark.parametrize("name", ["default", "slurm"])
+def test_dates_count_only_where_bytes_cannot_be_compared(name):
+    profile = yaml.safe_load((ROOT / "profiles" / name / "profile.yaml").read_text())
+    assert profile["rerun-triggers"] == ["mtime", "params", "input"]
+    assert profile["max-checksum-file-size"] >= 1e9
+
+
+def test_on_a_cluster_files_that_are_shown_late_are_waited_for():
+    assert yaml.safe_load((ROOT / "profiles" / "slurm" / "profile.yaml").read_text())["latency-wait"] >= 60
+
+
+def test_no_pixels_are_an_input_because_they_are_too_large_to_be_compared():
+    inputs = re.findall(
+        r"^    input:\n((?:        .*\n)+)", "".join(map(Path.read_text, (ROOT / "rules").glob("*.smk"))), re.M
+    )
+    assert len(inputs) > 20
+    assert not [block for block in inputs if ".npy" in block or "output.array" in block]
