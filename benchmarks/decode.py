@@ -5,7 +5,7 @@ its files average 1.5 MB (570 GB / 377,110). The file size decides the ratio: a 
 end whatever the size wanted. `entropy code alone` shows that (one pixel of each 8 x 8 block); its share of our time is
 what no choice of size or filter can save.
 
-A user's own line is `Image.open(path).convert("RGB").resize((side, side), filter)`, Pillow's default filter bicubic.
+The plain way is `Image.open(path).convert("RGB").resize((side, side), filter)`, Pillow's default filter bicubic.
 `MedFuse's resize.py` is how the paper's images were made: grey, 512 pixels wide, bicubic; writing its JPEG is left out.
 
 Ways alternate, round by round; times are processor seconds, the least over the rounds: what else the machine does only

@@ -173,7 +173,7 @@ rule imputation_table:
         "../envs/mmsn.yaml"
     params:
         note=STUDY.note,
-        code=code_digest("reporting.command"),
+        code=code_digest("reporting.imputation_command"),
     message:
         "Writing how many values were imputed, and how well"
     shell:

@@ -15,6 +15,8 @@ CODE = str(Path(workflow.basedir) / "workflow")
 if CODE not in sys.path:
     sys.path.insert(0, CODE)
 
+from mmsn.orphans import this_process
+
 
 def local_image():
     """The container image: a file or an unpacked folder on a disk, never an address, so that nothing is downloaded."""
@@ -34,8 +36,9 @@ def job_prefix():
     Without deployment that is the one beside this Python, whichever way snakemake was started. In a conda environment
     or a container it is this checkout's code with the Python that is first there; this machine's own packages stay out.
     """
-    # A job ends with its shell and this process, the shell's parent: mmsn.orphans.
-    private = "set -euo pipefail; umask 077; export MMSN_SNAKEMAKE=$PPID; "
+    # A job ends with its shell and with this process, which starts it: on a cluster's node that is the Snakemake there,
+    # which reads this file again. $PPID would be the container's own process in a container. See mmsn.orphans.
+    private = f"set -euo pipefail; umask 077; export MMSN_SNAKEMAKE={quote(this_process())}; "
     if SOFTWARE & {DeploymentMethod.CONDA, DeploymentMethod.APPTAINER}:
         there = f"export PYTHONNOUSERSITE=1 PYTHONPATH={quote(CODE)}; "
         return private + there + 'mmsn() {{ python -m mmsn "$@"; }}; '  # braces doubled for Snakemake

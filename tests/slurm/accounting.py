@@ -77,7 +77,7 @@ def _register(cluster: Cluster, found: dict[str, object]) -> None:
     """Name the cluster in the accounts, with settings just enough to ask."""
     least = {"ClusterName": "test", "SlurmctldHost": cluster.host, "AuthInfo": f"socket={cluster.munge_socket}"}
     lines = [f"{name}={value}" for name, value in {**least, **found}.items()]
-    (cluster.folder / "slurm.conf").write_text("\n".join(lines) + f"\nNodeName={cluster.host}\n")
+    cluster.settings.write_text("\n".join(lines) + f"\nNodeName={cluster.host}\n")
     wait(lambda: _added(cluster), "slurmdbd does not take the cluster", cluster.folder)
 
 

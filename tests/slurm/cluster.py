@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.slurm import production
 from tests.slurm.daemons import daemon, free_ports, search_path, wait
+from tests.slurm.production import ETC, OWNER, SETTINGS
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
-_SETTINGS = ("slurm.conf", "gres.conf", "cgroup.conf", "slurmdbd.conf")
-_ETC = Path("/etc/slurm")  # jobs look here: Snakemake takes SLURM_CONF from their environment
-_OWNER = "owner.pid"
 _DEVICES = ("/dev/null", "/dev/zero")  # Slurm wants one file a GPU, and asks nothing of it
 Accounting = Callable[["Cluster"], dict[str, object]]
 
@@ -25,7 +24,8 @@ class Cluster:
 
     def __init__(self, folder: Path, gpus: int) -> None:
         self.folder, self.gpus = folder, gpus
-        self.environment = {**os.environ, "PATH": search_path()}
+        self.settings = folder / "slurm.conf"
+        self.environment = {**os.environ, "PATH": search_path(), "SLURM_CONF": str(self.settings)}
         self.host = socket.gethostname()
         self.munge_socket = folder / "munge" / "socket"
         self.daemons = ExitStack()
@@ -38,7 +38,7 @@ class Cluster:
 
     def start(self, name: str, *options: str) -> None:
         """A daemon that ends, by its process id, when the cluster does."""
-        self.daemons.enter_context(daemon(name, options, self.folder))
+        self.daemons.enter_context(daemon(name, options, self.folder, self.environment))
 
 
 def missing() -> list[str]:
@@ -46,24 +46,29 @@ def missing() -> list[str]:
     lacking = [program for program in NEEDED if shutil.which(program, path=search_path()) is None]
     if os.geteuid() != 0:
         lacking.append("root, which slurmd wants")
-    if any((_ETC / name).exists() and not _left_behind(_ETC / name) for name in _SETTINGS):
-        lacking.append(f"an {_ETC} without settings of another cluster")
     return lacking
 
 
 @contextmanager
 def one_node(folder: Path, gpus: int = 1, accounting: Accounting | None = None) -> Iterator[Cluster]:
-    """Bring a cluster up in `folder`, and end its jobs and its daemons by process id whatever happens."""
+    """Bring a cluster up in `folder`, and end its jobs and its daemons by process id whatever happens.
+
+    Raises:
+        RuntimeError: something here speaks of a Slurm in use; nothing is done then.
+    """
+    production.clear()
+    if signs := production.signs():
+        raise RuntimeError(f"a Slurm that is in use is left alone: {'; '.join(signs)}")
     cluster = Cluster(folder, gpus)
     _make_folders(folder)
-    (folder / _OWNER).write_text(str(os.getpid()))
+    (folder / OWNER).write_text(str(os.getpid()))
     with _announced(folder), cluster.daemons:
         files = [f"--{kind}-file={folder}/munge/{kind}" for kind in ("key", "pid", "log", "seed")]
         cluster.start("munged", "--foreground", "--force", f"--socket={cluster.munge_socket}", *files)
         wait(cluster.munge_socket.exists, "munged has no socket", folder)
         _write_settings(cluster, accounting(cluster) if accounting else {})
-        cluster.start("slurmctld", "-D")
-        cluster.start("slurmd", "-D")
+        cluster.start("slurmctld", "-D", "-f", str(cluster.settings))
+        cluster.start("slurmd", "-D", "-f", str(cluster.settings))
         wait(lambda: "idle" in _state(cluster), "the node is not idle", folder)
         try:
             yield cluster
@@ -116,33 +121,23 @@ def _write_settings(cluster: Cluster, accounting: dict[str, object]) -> None:
     node_has = f"CPUs=64 RealMemory=500000 Gres=gpu:{cluster.gpus}"
     lines.append(f"NodeName={cluster.host} NodeAddr=127.0.0.1 {node_has} State=UNKNOWN")
     lines.append(f"PartitionName=all Nodes={cluster.host} Default=YES MaxTime=INFINITE State=UP")
-    (folder / "slurm.conf").write_text("\n".join(lines) + "\n")
+    cluster.settings.write_text("\n".join(lines) + "\n")
     (folder / "gres.conf").write_text("".join(f"Name=gpu File={device}\n" for device in _DEVICES[: cluster.gpus]))
     (folder / "cgroup.conf").write_text("CgroupAutomount=no\n")
 
 
 @contextmanager
 def _announced(folder: Path) -> Iterator[None]:
-    """Let every Slurm command on this machine find the cluster."""
-    _ETC.mkdir(exist_ok=True)
-    links = [_ETC / name for name in _SETTINGS]
+    """Let Slurm commands within jobs find the cluster."""
+    ETC.mkdir(exist_ok=True)
+    links = [ETC / name for name in SETTINGS]
     for link in links:
-        if _left_behind(link):
-            link.unlink()
         link.symlink_to(folder / link.name)
     try:
         yield
     finally:
         for link in links:
             link.unlink()
-
-
-def _left_behind(link: Path) -> bool:
-    """Whether a link is that of a test that was killed: its process is gone, or its folder."""
-    if not link.is_symlink():
-        return False
-    owner = link.readlink().parent / _OWNER
-    return not link.exists() or (owner.exists() and not Path("/proc", owner.read_text()).exists())
 
 
 def _end_jobs(cluster: Cluster) -> None:

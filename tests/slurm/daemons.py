@@ -5,10 +5,12 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+PROCESSES = "processes"
+"""The file in a cluster's folder that tells a later test what to end when this one is killed."""
 _SECONDS_TO_START = 60
 
 
@@ -18,19 +20,21 @@ def search_path() -> str:
 
 
 @contextmanager
-def daemon(name: str, options: Sequence[str], folder: Path) -> Iterator[None]:
-    """A daemon that works in `folder` and leaves what it says in `<name>.out` there."""
+def daemon(name: str, options: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """A daemon that works in `folder` and leaves there what it says, in `<name>.out`, and which process it is."""
     program = shutil.which(name, path=search_path())
     assert program is not None, f"{name} is not installed: ask what is missing first"
     with (folder / f"{name}.out").open("wb") as output:
         process = subprocess.Popen(
             [program, *options],
-            env={**os.environ, "PATH": search_path()},
+            env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=folder,
             start_new_session=True,  # Ctrl-C is for the test, which then ends its daemons in order
         )
+    with (folder / PROCESSES).open("a") as kept:
+        kept.write(f"{process.pid} {started_at(process.pid)}\n")
     try:
         yield
     finally:
@@ -40,6 +44,15 @@ def daemon(name: str, options: Sequence[str], folder: Path) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def started_at(process: int) -> str | None:
+    """When a process started, as the kernel counts; none when it is gone or only waits to be asked how it ended."""
+    try:
+        fields = Path("/proc", str(process), "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else fields[19]
 
 
 def wait(ready: Callable[[], bool], otherwise: str, folder: Path) -> None:

@@ -16,7 +16,7 @@ from mmsn.planning.evidence import checkpoint_standing
 from tests.slurm.cluster import Cluster
 from tests.workflow.project import Project
 
-GPU_RULES = ("rule_pretrain", "rule_linear", "rule_finetune", "rule_once", "rule_few")
+GPU_RULES = ("rule_pretrain", "rule_linear", "rule_finetune", "rule_once", "rule_low_data")
 METHODS = ("msn", "msn+ehr.sex")
 MODEL = "results/pretrain/vit-ci/{}/seed0"
 _LOW = "results/evaluate/low-data/finetune/20pct/draw{}/mimic-cxr/vit-ci/msn/seed0/predictions.parquet"
@@ -47,7 +47,8 @@ class Submitted:
     def running(self, *targets: str, ask: str | None = "squeue") -> Iterator[subprocess.Popen[bytes]]:
         """Snakemake at work on targets; it is stopped, and so its jobs, when a test leaves without its end."""
         status = ("--slurm-status-command", ask) if ask else ()
-        environment = {**os.environ, "PYTHONPATH": str(self.project.folder / "workflow"), "OMP_NUM_THREADS": "1"}
+        python = {"PYTHONPATH": str(self.project.folder / "workflow"), "OMP_NUM_THREADS": "1"}
+        environment = {**self.cluster.environment, **python}
         environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), self.cluster.environment["PATH"]])
         with self._output.open("wb") as output:
             run = subprocess.Popen(
@@ -98,7 +99,7 @@ class Submitted:
     def largest_gap(self, method: str) -> float:
         """Between the weights of an encoder and those of the undisturbed one.
 
-        Not of the files' bytes: the keys of their headers have no fixed order.
+        Of the weights, not of the files' bytes: where they differ, this says by how much.
         """
         encoder = load_file(self._encoder(method))
         undisturbed = load_file(self.project.folder / f"{method}.undisturbed")

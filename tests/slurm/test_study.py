@@ -18,7 +18,7 @@ def asked_for(job: dict[str, str]) -> str:
 
 def test_only_gpu_rules_ask_for_a_gpu_and_each_for_one(submitted):
     on_gpu = [job for job in submitted.jobs() if job["Comment"].startswith(GPU_RULES)]
-    assert len(on_gpu) == 6, [job["Comment"] for job in submitted.jobs()]
+    assert len(on_gpu) == 7, [job["Comment"] for job in submitted.jobs()]
     assert all(re.fullmatch("gres:gpu:1", asked_for(job)) for job in on_gpu), [asked_for(job) for job in on_gpu]
     others = [job for job in submitted.jobs() if job not in on_gpu]
     assert len(others) == 1, others
@@ -28,8 +28,11 @@ def test_only_gpu_rules_ask_for_a_gpu_and_each_for_one(submitted):
 def test_short_jobs_go_together(submitted):
     names = [job["Comment"].partition("_vit")[0] for job in submitted.jobs()]
     assert names.count("rule_cohort_cohort_cohort_records_impute") == 1  # the group, and the jobs in it
-    assert names.count("rule_few_finetune_20") == 1  # two draws
     assert names.count("rule_once") == 1
+
+
+def test_draws_of_few_images_do_not(submitted):
+    assert sum("rule_low_data" in job["Comment"] for job in submitted.jobs()) == 2
 
 
 def test_never_more_jobs_ran_than_there_are_gpus(submitted):

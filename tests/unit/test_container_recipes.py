@@ -5,7 +5,6 @@ import re
 import shlex
 import subprocess
 import tomllib
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -61,7 +60,8 @@ def test_packages_are_those_of_the_lock_itself_and_no_others(recipe):
 
 def test_nothing_gets_into_an_image_unless_it_is_named_and_only_code_is_named():
     assert LET_IN[0] == "*"
-    named = {line[1:] for line in LET_IN if line[0] == "!"}
+    assert all(line[0] == "!" for line in LET_IN[1:])
+    named = {line[1:].split("/")[0] for line in LET_IN[1:]}
     assert named == set(_copied_by_docker())
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert named <= {path.split("/")[0] for path in tracked}
@@ -74,15 +74,40 @@ def test_apptainer_takes_what_docker_takes():
     assert folders == set(_copied_by_docker())
 
 
-def test_tables_of_records_and_images_among_the_code_are_left_out_by_both():
-    refused = {line.removeprefix("**/") for line in LET_IN if line[0] not in "!*" or line.startswith("**/")}
-    assert {"*.parquet", "*.npy", "*.dcm", "*.jpg", "*.gz", "*.safetensors"} <= refused
-    removed = re.search(r"for unwanted in (.+); do", APPTAINER)
-    assert removed
-    assert set(removed[1].split()) == refused
-    copied = ["ls-files", "workflow", "rules", "profiles", "envs"]
-    code = subprocess.run(["git", *copied], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    assert not [path for path in code if any(fnmatch(Path(path).name, pattern) for pattern in refused)]
+CODE = ("profiles", "rules", "workflow")
+KINDS = "csv csv.gz tsv txt json xlsx pkl pt npz npy npy.kept parquet duckdb dcm jpg jpeg png safetensors sif pyc"
+
+
+def _planted(folder: Path) -> set[str]:
+    """A copy of the code's names with lists of patients and the like in each of its folders; gives the code's."""
+    listed = subprocess.run(["git", "ls-files", *CODE], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    code = {path for path in listed.split() if (ROOT / path).exists()}
+    inside = {str(Path(path).parent) for path in code} | {"workflow/mmsn/mine"}
+    private = {f"{place}/patients.{kind}" for place in inside for kind in KINDS.split()}
+    for path in code | private | {"workflow/configs/stays", "workflow/mmsn/false_positives.csv"}:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+    return code
+
+
+def _there(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+
+
+def _let_into_docker(path: str) -> bool:
+    """`**/` is any number of folders, none among them, and `*` stays within one name."""
+    patterns = (re.escape(line[1:]).replace(r"\*\*/", "(.+/)?").replace(r"\*", "[^/]*") for line in LET_IN[1:])
+    return any(re.fullmatch(pattern, path) for pattern in patterns)
+
+
+def test_all_code_gets_into_both_images_and_a_list_of_patients_beside_it_into_none(tmp_path):
+    code = _planted(tmp_path)
+    assert {path for path in _there(tmp_path) if _let_into_docker(path)} == code
+    assert not any(_let_into_docker(f"{place}patients.{kind}") for place in ("", "envs/") for kind in KINDS.split())
+    (removal,) = re.findall(r"^    (find profiles .+?-empty -delete)$", APPTAINER, flags=re.MULTILINE | re.DOTALL)
+    subprocess.run(["sh", "-ec", removal], cwd=tmp_path, check=True)
+    assert _there(tmp_path) == code
+    assert not (tmp_path / "workflow/mmsn/mine").exists()
 
 
 def test_every_command_makes_private_files_and_a_checkout_brings_its_own_code(tmp_path):

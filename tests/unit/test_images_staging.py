@@ -1,10 +1,13 @@
 """A store copied to the node's own disk: once, whole or not at all, and only where there is room."""
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -29,11 +32,16 @@ def _pixels(folder):
     return PixelStore(folder).batch(range(60)).numpy()
 
 
+def _folders(node):
+    """Copies, whole or not, of all users."""
+    return [path for path in node.glob("mmsn-*/*") if path.is_dir()]
+
+
 def test_the_copy_has_the_same_pixels_and_is_private(store, tmp_path):
     copy = staged(store, tmp_path / "node")
-    assert copy.parent == tmp_path / "node"
+    assert copy.is_relative_to(tmp_path / "node")
     np.testing.assert_array_equal(_pixels(copy), _pixels(store))
-    assert copy.stat().st_mode & 0o077 == 0
+    assert (copy.stat().st_mode | copy.parent.stat().st_mode) & 0o077 == 0
 
 
 def test_a_store_is_copied_once_however_many_jobs_start(store, tmp_path, monkeypatch):
@@ -49,7 +57,7 @@ def test_a_store_is_copied_once_however_many_jobs_start(store, tmp_path, monkeyp
 def test_without_room_the_store_is_read_where_it_lies(store, tmp_path, monkeypatch):
     monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     assert staged(store, tmp_path / "node") == store
-    assert not [path for path in (tmp_path / "node").iterdir() if path.is_dir()]
+    assert not _folders(tmp_path / "node")
 
 
 def test_a_disk_that_fails_or_fills_up_costs_no_job_and_leaves_no_half_copy(store, tmp_path, monkeypatch):
@@ -60,7 +68,7 @@ def test_a_disk_that_fails_or_fills_up_costs_no_job_and_leaves_no_half_copy(stor
     with monkeypatch.context() as patched:
         patched.setattr(staging.shutil, "copyfile", fails)
         assert staged(store, tmp_path / "node") == store
-    assert not [path for path in (tmp_path / "node").iterdir() if path.is_dir()]
+    assert not _folders(tmp_path / "node")
     np.testing.assert_array_equal(_pixels(staged(store, tmp_path / "node")), _pixels(store))
 
 
@@ -76,10 +84,10 @@ shutil.copyfile = half
 staged(pathlib.Path({str(store)!r}), pathlib.Path({str(node)!r}))
 """
     assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == -signal.SIGKILL
-    assert [path.suffix for path in node.iterdir() if path.is_dir()] == [".unfinished"]
+    assert [path.suffix for path in _folders(node)] == [".unfinished"]
     copy = staged(store, node)
     np.testing.assert_array_equal(_pixels(copy), _pixels(store))
-    assert [path for path in node.iterdir() if path.is_dir()] == [copy]
+    assert _folders(node) == [copy]
 
 
 def test_what_a_killed_job_left_takes_no_room_from_the_next(store, tmp_path, monkeypatch):
@@ -96,10 +104,47 @@ def test_a_copy_from_which_a_file_was_cleared_away_is_made_again(store, tmp_path
     np.testing.assert_array_equal(_pixels(copy), _pixels(store))
 
 
-def test_users_of_one_node_have_copies_of_their_own(store, tmp_path, monkeypatch):
-    mine = staged(store, tmp_path / "node")
+def _warnings(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_folder_of_another_users_is_not_used(store, tmp_path, monkeypatch, caplog):
+    me = os.getuid()
+    (tmp_path / "node" / "mmsn-4242").mkdir(parents=True)
     monkeypatch.setattr(staging.os, "getuid", lambda: 4242)
-    assert staged(store, tmp_path / "node") != mine
+    assert staged(store, tmp_path / "node") == store
+    assert [line.rpartition("/")[2] for line in _warnings(caplog)] == ["mmsn-4242 belongs to another user"]
+    monkeypatch.setattr(staging.os, "getuid", lambda: me)
+    assert staged(store, tmp_path / "node").parent.name == f"mmsn-{me}"
+
+
+def test_a_folder_that_cannot_be_made_costs_one_warning_and_no_job(store, tmp_path, caplog):
+    (tmp_path / "file").touch()
+    assert staged(store, tmp_path / "file" / "node") == store
+    (warning,) = _warnings(caplog)
+    assert "pixels are read where they lie, not from a copy" in warning
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+@pytest.mark.parametrize(("mode", "copied"), [(0o700, False), (0o1777, True)])
+def test_a_second_user_has_a_copy_of_his_own_or_reads_the_store(mode, copied):
+    second = """
+import os, pathlib, sys
+from mmsn.images.staging import staged
+store, node = map(pathlib.Path, sys.argv[1:])
+staged(store, node)  # the first user, who makes the folder
+node.chmod(int(os.environ["MODE"]))
+os.setuid(4242)
+print(staged(store, node))
+"""
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        node, store = Path(name, "node"), make_cohort(Path(name))
+        for path in (Path(name), *store.rglob("*"), store):
+            path.chmod(0o755)
+        command, mode = [sys.executable, "-c", second, str(store), str(node)], {**os.environ, "MODE": str(mode)}
+        done = subprocess.run(command, env=mode, check=True, capture_output=True, text=True)
+    where = Path(done.stdout.strip())
+    assert where.is_relative_to(node / "mmsn-4242") if copied else where == store
 
 
 def test_another_content_is_another_copy(store, tmp_path):
@@ -121,7 +166,7 @@ def test_jobs_are_told_by_an_environment_variable_that_may_hold_another(store, t
     assert open_store(store)._directory == store
     monkeypatch.setenv("NODE_DISK", str(tmp_path / "node"))
     monkeypatch.setenv(STAGE_TO, "$NODE_DISK")
-    assert open_store(store)._directory.parent == tmp_path / "node"
+    assert open_store(store)._directory.is_relative_to(tmp_path / "node")
 
 
 def test_a_variable_that_the_node_does_not_have_copies_nothing_anywhere(store, tmp_path, monkeypatch):

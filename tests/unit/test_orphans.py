@@ -10,7 +10,7 @@ import pytest
 
 from mmsn.console import run
 from mmsn.errors import UserError
-from mmsn.orphans import SNAKEMAKE, alone
+from mmsn.orphans import SNAKEMAKE, alone, this_process
 
 JOB = """
 import sys, time
@@ -30,8 +30,11 @@ sys.exit(run(work))
 """
 
 
-def _job_of(started_by):
-    environment = {**os.environ, SNAKEMAKE: str(started_by)}
+HERE = this_process().partition("@")[2]
+
+
+def _job_of(started_by, numbering=HERE):
+    environment = {**os.environ, SNAKEMAKE: f"{started_by}@{numbering}"}
     job = subprocess.Popen([sys.executable, "-c", JOB], env=environment, stdout=subprocess.PIPE, text=True)
     assert job.stdout.readline() == "at work\n"
     return job
@@ -45,6 +48,17 @@ def test_a_job_saves_and_ends_when_its_snakemake_is_killed():
     assert job.poll() is None
     snakemake.kill()
     snakemake.wait()
+    assert job.wait(10) == 75
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="watching a process needs Linux")
+def test_a_number_that_means_another_process_in_this_container_is_not_watched():
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    job = _job_of(gone.pid, "pid:[1]")
+    time.sleep(0.3)
+    assert job.poll() is None
+    job.terminate()
     assert job.wait(10) == 75
 
 

@@ -1,6 +1,7 @@
 """Packs from files to files: the first job trains, the others write. Which runs share a process, or a GPU."""
 
 import json
+import logging
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from mmsn.planning.states import judge
 from mmsn.study import Run, load_study
 from mmsn.training.companions import is_current, read_companions
 from mmsn.training.member import PretrainFiles, PretrainRun
+from mmsn.training.pack import Pack
 from mmsn.training.packs import companions, packs_of
 from mmsn.training.run import run_pretraining
 from tests.unit.planning_parts import pretraining
@@ -85,8 +87,10 @@ ALL = ["msn", "msn+ehr(sex)", "msn+ehr(age)"]
 
 
 def test_the_first_job_of_a_pack_trains_all_and_the_others_write(folder, caplog):
+    caplog.set_level(logging.INFO)
     for text in ALL:
         _start(folder, "alone", text)
+    assert "loss" in caplog.text
     _start(folder, "pack", "msn", [text for text in ALL if text != "msn"])
     left = [_job(folder, "pack", text)[0] for text in ALL[1:]]
     assert all(files.checkpoint.is_file() and not files.encoder.exists() for files in left)
@@ -114,6 +118,35 @@ def test_a_pack_trains_what_is_not_done_and_leaves_the_rest_alone(folder):
     assert not any(_job(folder, "pack", text)[0].checkpoint.exists() for text in ALL)
     resolved = yaml.safe_load(_job(folder, "pack", "msn+ehr(age)")[0].resolved.read_text())
     assert resolved["runs_in_a_process"] == 1
+
+
+def test_a_companion_whose_features_are_made_again_meanwhile_starts_again(folder, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    trained = Pack._train
+
+    def new_features_then(self, *place):
+        trained(self, *place)
+        _features(folder, "sex", 2, seed=5)
+
+    monkeypatch.setattr(Pack, "_train", new_features_then)
+    _start(folder, "pack", "msn", ["msn+ehr(sex)", "msn+ehr(age)"])
+    assert caplog.text.count("starts again: its features were made again") == 1
+    monkeypatch.undo()
+    for text in ALL[1:]:
+        _start(folder, "pack", text, ["msn"])
+    for text in ALL:
+        _start(folder, "alone", text)
+        _assert_same_results(folder, text)
+
+
+def test_a_companion_with_damaged_results_is_trained_once_more(folder):
+    _start(folder, "pack", "msn+ehr(sex)")
+    files, run = _job(folder, "pack", "msn+ehr(sex)")
+    assert is_current(files, run)
+    files.resolved.write_text("method: [msn")
+    assert not is_current(files, run)
+    _start(folder, "pack", "msn", ["msn+ehr(sex)"])
+    assert files.checkpoint.is_file()
 
 
 def test_a_run_that_another_process_trains_or_with_a_foreign_checkpoint_is_left_out(folder, caplog):
@@ -243,5 +276,9 @@ def test_a_run_that_its_pack_trains_counts_as_waiting_and_not_as_stopped(tmp_pat
     assert standing.state == "waiting"
     assert "its pack goes on from there" in standing.note
     job = replace(job, command=job.command.partition(" --pack")[0])
+    [standing] = judge([job], [job], nothing)
+    assert (standing.state, "by a pack" in standing.note) == ("waiting", True)
+    Path(job.log).parent.mkdir(parents=True, exist_ok=True)
+    Path(job.log).write_text("2026-11-23 07:00:00 epoch 3\n")
     [standing] = judge([job], [job], nothing)
     assert standing.state == "stopped"

@@ -115,8 +115,18 @@ def test_a_job_begun_elsewhere_is_probably_running_while_its_log_is_fresh(folder
     assert "probably" in _state(a_job(), begun)[1]
     os.utime("a.log", (0, 0))
     assert _state(a_job(), begun)[0] == "stopped"
-    assert _state(a_job(), begun)[1].startswith("lost? its log is silent for")
+    note = _state(a_job(), begun)[1]
+    assert note.startswith("lost? its log is silent for")
+    assert "no Snakemake is to be seen here; if none of another user, machine or container is at work" in note
     assert "not sure" in _state(a_job(), dataclasses.replace(begun, alive=True))[1]
+
+
+def test_a_state_that_a_pack_left_is_no_loss_once_each_run_has_its_own_job_again(folder):
+    save_checkpoint(Path("u.safetensors"), "f", {"w": torch.zeros(2)}, {"epoch": 4, "step": 12, "history": []})
+    job = a_job(command="mmsn pretrain --checkpoint u.safetensors")
+    assert _state(job) == ("waiting", "saved in epoch 5, after step 12, by a pack; it goes on from there")
+    _log("INFO epoch 1 of 6")
+    assert _state(job)[1].startswith("lost: it ended without a word")
 
 
 def test_a_job_begun_and_left_without_a_lock_was_cut_off_and_says_where_it_goes_on(folder):

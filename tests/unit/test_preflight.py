@@ -41,10 +41,33 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
 def test_a_lock_that_nobody_holds_names_unlock_and_unlocking_is_let_through(tmp_path):
     _locked(tmp_path)
-    with pytest.raises(UserError, match=r"locked by a Snakemake that is gone .* snakemake --unlock"):
+    with pytest.raises(UserError, match=r"locked, and .* of another user, another machine or a container .* --unlock"):
         check_folders(tmp_path / "results", tmp_path, ["--cores", "1"])
     check_folders(tmp_path / "results", tmp_path, ["--cores", "1", "--unlock"])
     check_folders(tmp_path / "results", tmp_path, ["--nolock"])  # a cluster's job, on another node than its Snakemake
+
+
+@pytest.mark.parametrize(
+    "looking",
+    [
+        *("-n", "-np", "-pn", "--dry-run", "--report=page.html", "--report page.zip", "--lint", "--dag", "--dag dot"),
+        *("--rulegraph", "--filegraph", "--d3dag", "-D", "-S", "-l", "--list", "--list-target-rules", "--lt"),
+        *("--list-changes code", "--list-input-changes", "--list-untracked", "--list-conda-envs"),
+    ],
+)
+def test_what_only_looks_needs_no_right_and_no_lock(tmp_path, monkeypatch, looking):
+    _locked(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    check_folders(tmp_path / "results", tmp_path, ["--cores", "1", "results/study.yaml", *looking.split()])
+
+
+@pytest.mark.parametrize(
+    "working", ["-j 2", "-c1", "-R pretrain", "--configfile n.yaml", "--report p.html --report-after-run", "--touch"]
+)
+def test_what_works_needs_the_right_to_write(tmp_path, monkeypatch, working):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(UserError, match="no right to write"):
+        check_folders(tmp_path / "results", tmp_path, working.split())
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")

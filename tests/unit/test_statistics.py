@@ -210,30 +210,6 @@ def test_macro_leaves_out_what_the_mask_leaves_out():
         replicates.macro("auroc", [False, False, False])
 
 
-@given(st.integers(2, 40), st.integers(1, 40), st.integers(0, 100))
-@settings(deadline=None, max_examples=50)
-def test_an_image_counts_as_often_as_its_patient_and_as_many_patients_are_drawn_as_there_are(patients, resamples, seed):
-    ids = np.random.default_rng(seed).permutation(np.r_[np.arange(patients), np.arange(patients), 0]) * 10
-    weights = patient_resamples(ids, resamples, seed)
-    assert weights.shape == (resamples, ids.size)
-    assert weights.dtype == np.uint16
-    _, first, patient = np.unique(ids, return_index=True, return_inverse=True)
-    np.testing.assert_array_equal(weights, weights[:, first][:, patient])
-    assert (weights[:, first].sum(axis=1) == patients).all()
-
-
-def test_resamples_follow_the_seed_and_more_resamples_extend_fewer():
-    patients = np.repeat(np.arange(30), 2)
-    for draw in (
-        lambda r, seed: image_resamples(60, r, seed),
-        lambda r, seed: patient_resamples(patients, r, seed),
-    ):
-        np.testing.assert_array_equal(draw(40, 3), draw(40, 3))
-        np.testing.assert_array_equal(draw(100, 3)[:40], draw(40, 3))
-        assert (draw(40, 3) != draw(40, 4)).any()
-    assert (image_resamples(60, 40, seed=3).sum(axis=1) == 60).all()
-
-
 def test_the_bootstrap_standard_error_is_that_of_a_mean():
     """AUROC of one known image against negatives drawn at random: a binomial proportion."""
     scores = np.r_[0.5, np.arange(400) < 100].astype(float)

@@ -6,6 +6,7 @@ with nothing of this machine's environment but what Snakemake hands on, and a Py
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,12 +14,15 @@ from tests.workflow.project import Project
 
 pytestmark = pytest.mark.workflow
 
-_PYTHON = '#!/bin/bash\nexec {python} "$@"\n'
+_PYTHON = """#!/bin/bash
+[ -z "$MMSN_SNAKEMAKE" ] || tr '\\0' ' ' < "/proc/${{MMSN_SNAKEMAKE%@*}}/cmdline" > {folder}/watched
+exec {python} "$@"
+"""
 _APPTAINER = """#!/bin/bash
 [ "$1" != --version ] || {{ echo "apptainer version 1.4.5"; exit; }}
 echo "$@" >> {folder}/calls
 while [ "$1" != {image} ]; do shift; done; shift
-exec env -i PATH={image}/bin:/usr/bin:/bin "$@"
+env -i PATH={image}/bin:/usr/bin:/bin "$@"; exit $?  # stays the parent, as Apptainer's own process does
 """
 _CONDA = """#!/bin/bash
 echo "$@" >> {folder}/calls
@@ -58,6 +62,8 @@ def _study(project: Project, method: str) -> str:
     written = project.folder / "results" / "study.yaml"
     assert written.stat().st_mode & 0o077 == 0
     assert written.read_text().startswith("# this checkout\n")
+    if Path("/proc/self").exists():  # the job ends with Snakemake, not with what starts the container
+        assert "-m snakemake --cores" in (project.folder / "watched").read_text()
     return (project.folder / "calls").read_text()
 
 

@@ -1,5 +1,6 @@
 """The full study is hundreds of submissions to a cluster, not thousands."""
 
+import os
 import re
 import sys
 from collections import Counter
@@ -10,9 +11,9 @@ import yaml
 
 pytestmark = pytest.mark.workflow
 ROOT = Path(__file__).parents[2]
-HOURS = {"pretrain", "linear", "finetune", "readings", "finetune_ehr", "own_linear", "own_finetune", "image_shard"}
-"""Rules whose jobs take hours; a group that is taken away begins again as a whole."""
-_RULE = re.compile(r"^rule (\w+):$(.*?)(?=^\S|\Z)", flags=re.MULTILINE | re.DOTALL)
+MOST_MINUTES = 120
+"""That a job of a group may take; a group that is taken away begins again as a whole."""
+_RULE = re.compile(r"^ *rule (\w+):$(.*?)(?=^ *rule |\Z)", flags=re.MULTILINE | re.DOTALL)
 EVERYTHING = (
     'data={"mimic_iv": "data/mimic-iv", "mimic_cxr": "data/mimic-cxr-jpg", "chexpert": "data/chexpert", '
     '"nih_14": "data/nih-14"}',
@@ -22,12 +23,22 @@ EVERYTHING = (
 """config.yaml with both other data sets and the one evaluation that it leaves out for its cost."""
 
 
+def _rules() -> list[tuple[str, str]]:
+    """Every rule's name and what it says."""
+    return [rule for path in sorted((ROOT / "rules").glob("*.smk")) for rule in _RULE.findall(path.read_text())]
+
+
+def _minutes() -> dict[str, int]:
+    """How long a rule's first try may take, for rules that say so."""
+    found = {name: re.search(r"runtime=(?:lambda wildcards, attempt: )?(\d+)", body) for name, body in _rules()}
+    return {name: int(runtime[1]) for name, runtime in found.items() if runtime}
+
+
 def _local_rules() -> set[str]:
     """Rules that run where Snakemake runs."""
     named = re.search(r"^localrules:\n((?:    \w+,\n)+)", (ROOT / "Snakefile").read_text(), flags=re.MULTILINE)
     assert named
-    texts = [path.read_text() for path in (ROOT / "rules").glob("*.smk")]
-    marked = {name for text in texts for name, body in _RULE.findall(text) if "localrule: True" in body}
+    marked = {name for name, body in _rules() if "localrule: True" in body}
     return marked | set(re.findall(r"\w+", named[1]))
 
 
@@ -47,13 +58,35 @@ def test_config_yaml_with_everything_is_hundreds_of_submissions(fresh):
     groups = re.findall(r"Group job (\S+) ", done.stdout)
     grouped = len(re.findall(r"^    Job \d+:", done.stdout, flags=re.MULTILINE))
     assert jobs.total() > 950
-    assert jobs.total() - local - grouped + len(groups) < 500
-    # few: a model's draws of one share; once: a model's embeddings and its scores on other data sets
+    assert jobs.total() - local - grouped + len(groups) < 1000
+    # once: a model's embeddings and its scores on other data sets
     kinds = Counter(name.partition("_")[0] for name in groups)
-    assert kinds == {"cohort": 1, "ehr": 2, "once": 40, "few": 96}
+    assert kinds == {"cohort": 1, "ehr": 2, "once": 40}
 
 
 def test_no_job_of_hours_shares_a_submission():
     profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "profile.yaml").read_text())
-    assert not HOURS & set(profile["groups"])
+    minutes = _minutes()
+    assert max(minutes.values()) > 24 * 60
+    assert {rule: minutes[rule] for rule in profile["groups"] if minutes[rule] > MOST_MINUTES} == {}
     assert set(profile["group-components"]) == set(profile["groups"].values())
+
+
+def test_jobs_of_a_group_run_one_after_another(fresh, monkeypatch):
+    programs = fresh.folder / "programs"
+    programs.mkdir()
+    for name, does in (("sinfo", "exit 0"), ("sbatch", 'echo "$@" >> asked; exit 1')):
+        (programs / name).write_text(f"#!/bin/sh\n{does}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    tables = ("cohort/mimic-cxr/images", "cohort/mimic-cxr/rows", "imputation/variables")
+    words = (*(f"results/{name}.parquet" for name in tables), "--workflow-profile", "profiles/slurm", "--retries", "0")
+    slurm = ("--slurm-init-seconds-before-status-checks", "1", "--slurm-status-command", "squeue")
+    study = ("--configfile", "workflow/configs/ci.yaml")
+    said = fresh.run(sys.executable, "-m", "snakemake", *words, *slurm, *study).stdout
+    asked = (fresh.folder / "asked").read_text()
+    minutes = _minutes()
+    assert re.findall(r"--cpus-per-task=(\d+)", asked) == ["8"], said  # not three times the joins' own
+    together = ("cohort", "cohort_rows", "cohort_records", "impute")
+    assert re.findall(r" -t (\d+)", asked) == [str(sum(minutes[rule] for rule in together))], said
+    assert "--executor slurm-jobstep --jobs 1" in asked  # in the job, one at a time

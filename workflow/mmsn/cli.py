@@ -35,6 +35,7 @@ _FURTHER: Final = {
         "ehr-only": "evaluation.readings_command:ehr_only",
     },
     "report": {
+        "imputation": "reporting.imputation_command:imputation",
         "low-data": "reporting.low_data_command:low_data",
         "variants": "reporting.variants_command:variants",
     },

@@ -125,6 +125,8 @@ def _refusing_damage(path: Path | str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:  # Arrow's has no number
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
+    except MemoryError:  # Arrow's is an ArrowException too
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno:
             raise

@@ -19,7 +19,7 @@ from typing import Final, TextIO
 from mmsn.errors import UserError
 
 SNAKEMAKE: Final = "MMSN_SNAKEMAKE"
-"""Environment variable with the number of the Snakemake process that started a job's shell."""
+"""Environment variable with `this_process()` of the Snakemake that started a job's shell."""
 _SECONDS_TO_WAIT: Final = 120.0
 _SECONDS_BETWEEN_LOOKS: Final = 0.2
 _INIT: Final = 1
@@ -28,11 +28,24 @@ _held: Final[dict[Path, TextIO]] = {}
 """Logs whose lock this process has until it ends."""
 
 
+def this_process() -> str:
+    """Number of this process and where it means this process: "12@pid:[34]", "12@" where there is no /proc."""
+    return f"{os.getpid()}@{_numbering()}"
+
+
+def _numbering() -> str:
+    """The PID namespace: a container may have one of its own, where a number means another process."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
 def end_with_snakemake() -> None:
     """Have this process stopped (SIGTERM) when its shell or its Snakemake has ended; nothing for a job by hand."""
-    started_by = os.environ.get(SNAKEMAKE, "")
+    started_by, _, numbering = os.environ.get(SNAKEMAKE, "").partition("@")
     if started_by.isdigit() and hasattr(os, "pidfd_open"):  # Linux
-        end_with({os.getppid(), int(started_by)})
+        end_with({os.getppid(), *([int(started_by)] if numbering == _numbering() else [])})
 
 
 def end_with(processes: Iterable[int]) -> None:

@@ -24,7 +24,7 @@ def contents(results: Path) -> dict[str, str]:
 
     Left out: logs and benchmarks, TensorBoard's event files (named by time), the store's second names (`*.kept`, hard
     links of what is compared), columns and the line of time. Parquet tables are compared as columns and metadata,
-    safetensors as tensors and metadata (its header has no order), all else, figures too, byte by byte.
+    safetensors as tensors and metadata, all else, figures too, byte by byte.
     """
     return {str(path.relative_to(results)): _said(path) for path in _files(results)}
 

@@ -29,9 +29,10 @@ def open_store(directory: Path) -> PixelStore:
 
 
 def staged(directory: Path, target: Path) -> Path:
-    """Folder of a whole copy of a store below `target`; the store itself where a copy cannot be had.
+    """Folder of a whole copy of a store below `target`; the store itself, with a warning, where none can be had.
 
-    Jobs of one user on one node share the copy: the first makes it, others wait. A copy belongs to the content of the
+    A disk that fails, fills up or may not be written to costs no job: the pixels can be read where they lie. Jobs of
+    one user on one node share the copy: the first makes it, others wait. A copy belongs to the content of the
     store's index, which has a digest of every image, so another study's, or a newer one's, is never taken for it. One
     that is no longer whole (some clusters delete old files one by one) is made again. Whole copies are never deleted.
 
@@ -39,16 +40,39 @@ def staged(directory: Path, target: Path) -> Path:
         directory: of the store.
         target: on the node's own disk; made if it is not there.
     """
-    # The user is in the name: on a folder that all share, another's copy could not be read.
-    copy = target / f"mmsn-store-{os.getuid()}-{content_digest([directory / 'index.parquet'])}"
+    content, files = content_digest([directory / "index.parquet"]), _files(directory)
+    try:
+        return _copy_of(files, _own_folder(target) / f"store-{content}") or directory
+    except OSError as error:
+        logger.warning("warning: images.stage_to: pixels are read where they lie, not from a copy: %s", error)
+        return directory
+
+
+def _own_folder(target: Path) -> Path:
+    """This user's alone, also below a folder that several users name: they could not read each other's copies.
+
+    Raises:
+        OSError: it cannot be made, or somebody else made it.
+    """
+    own = target / f"mmsn-{os.getuid()}"
     target.mkdir(parents=True, exist_ok=True)
+    own.mkdir(mode=0o700, exist_ok=True)
+    if own.lstat().st_uid != os.getuid():
+        raise PermissionError(f"{own} belongs to another user")
+    return own
+
+
+def _copy_of(files: list[Path], copy: Path) -> Path | None:
+    """The whole copy, made if need be; None where there is no room for it."""
     with _turn(copy):
-        files = _files(directory)
         if _is_whole(copy, files):
             return copy
         shutil.rmtree(copy, ignore_errors=True)
         shutil.rmtree(_unfinished(copy), ignore_errors=True)  # of a job that was killed; before free space is asked for
-        return copy if _has_room(target, files) and _copied(files, copy) else directory
+        if not _has_room(copy.parent, files):
+            return None
+        _make(copy, files)
+        return copy
 
 
 @contextmanager
@@ -86,10 +110,11 @@ def _has_room(target: Path, files: list[Path]) -> bool:
     return False
 
 
-def _copied(files: list[Path], copy: Path) -> bool:
+def _make(copy: Path, files: list[Path]) -> None:
     """Copy under another name and rename, so that half a copy is never taken for a whole one.
 
-    A disk that fails or fills up meanwhile costs a warning, not the job: the pixels can be read where they lie.
+    Raises:
+        OSError: the disk fails or fills up meanwhile; what was copied is gone.
     """
     unfinished = _unfinished(copy)
     try:
@@ -97,11 +122,9 @@ def _copied(files: list[Path], copy: Path) -> bool:
         for file in progress(files, f"copying the pixel store to {copy.parent}", len(files)):
             shutil.copyfile(file, unfinished / file.name)
         unfinished.rename(copy)
-    except OSError as error:
+    except OSError:
         shutil.rmtree(unfinished, ignore_errors=True)
-        logger.warning("warning: pixels are not copied to %s: %s", copy.parent, error)
-        return False
-    return True
+        raise
 
 
 def _unfinished(copy: Path) -> Path:

@@ -28,7 +28,10 @@ class Evidence:
     locked: bool
     """Snakemake holds the folder, or was killed while it did."""
     alive: bool | None
-    """A Snakemake process of this folder is on this machine; None where processes cannot be seen (no /proc)."""
+    """A Snakemake process of this folder is on this machine; None where processes cannot be seen (no /proc).
+
+    Those of another user, or outside this container, are never seen.
+    """
     logs: frozenset[str]
     """Logs that living processes of this folder on this machine write."""
     failed: frozenset[str]
@@ -49,9 +52,10 @@ def gather(project: Path) -> Evidence:
 
 
 def lock_is_stale(project: Path) -> bool:
-    """Whether the folder is locked though no Snakemake of it is on this machine but perhaps the one that asks.
+    """Whether the folder is locked though no Snakemake of it is seen on this machine but perhaps the one that asks.
 
-    False where processes cannot be seen (no /proc).
+    One of another user, or outside this container, is not seen: who is told has to know. False where processes cannot
+    be seen (no /proc).
     """
     if not _is_locked(project / ".snakemake") or not Path("/proc/self").exists():
         return False

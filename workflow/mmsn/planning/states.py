@@ -14,6 +14,7 @@ State = Literal["done", "running", "failed", "stopped", "stale", "waiting"]
 STATES: Final[tuple[State, ...]] = ("done", "running", "failed", "stopped", "stale", "waiting")
 FRESH: Final = 300.0
 """Seconds within which a job that works writes to its log: progress comes every 15 s, starting up takes a minute."""
+_UNSEEN: Final = "if none of another user, machine or container is at work"
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def _judged(pending: Job | None, job: Job, evidence: Evidence) -> Standing:
     if saved := checkpoint_standing(job.options.get("checkpoint")):
         if "pack" in job.options:  # perhaps another job of its pack is training it, or has done so
             return Standing(job, "waiting", f"{saved}; its pack goes on from there", reason)
+        if log is None:  # never begun itself: a pack that it was part of before left the state
+            return Standing(job, "waiting", f"{saved}, by a pack; it goes on from there", reason)
         return Standing(job, "stopped", f"lost: it ended without a word; {saved}; it goes on from there", reason)
     return Standing(job, "stale" if complete else "waiting", "", reason)
 
@@ -88,7 +91,7 @@ def _begun(job: Job, log: Log | None, reason: Why, evidence: Evidence) -> Standi
     return Standing(
         job,
         "stopped",
-        _saved(job, f"lost? {silent}, and no Snakemake is on this machine; if none is elsewhere: snakemake --unlock"),
+        _saved(job, f"lost? {silent}, and no Snakemake is to be seen here; {_UNSEEN}: snakemake --unlock"),
         reason,
     )
 

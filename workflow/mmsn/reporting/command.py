@@ -247,27 +247,6 @@ def _settings(text: str, baseline: str | None) -> StatisticsSettings:
     return chosen if baseline is None else chosen.model_copy(update={"baseline": baseline})
 
 
-@app.command()
-def imputation(
-    report: Annotated[Path, typer.Option(help="imputation.json of `mmsn ehr impute`.")],
-    output_markdown: Markdown,
-    output_html: Html,
-    data_note: Note = "",
-    log: Log = None,
-) -> None:
-    """Write how many EHR values were imputed, and how well by values hidden on purpose."""
-
-    def work() -> None:
-        from mmsn.reporting.imputation_table import imputation_tables
-        from mmsn.reporting.layout import to_html, to_markdown
-
-        tables = imputation_tables(read_json(report), str(report), data_note)
-        write_text(output_markdown, to_markdown(tables))
-        write_text(output_html, to_html(tables))
-
-    raise typer.Exit(console.run(work, log))
-
-
 def _judged(runs: list[RunDescription]) -> Iterator[tuple[RunDescription, Predictions]]:
     """Runs whose predictions exist; the others are named and keep an empty row in the tables."""
     from mmsn.reporting.reader import Reader

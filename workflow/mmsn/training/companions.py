@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from mmsn.console import logger
 from mmsn.errors import UserError
 from mmsn.methods import method_from_id
+from mmsn.provenance import content_digest
 from mmsn.training.loop import Pretraining
 from mmsn.training.member import RUN_DIGEST, Place, PretrainFiles, PretrainRun, run_digest, taken_up
 from mmsn.training.pack import Pack
@@ -76,6 +77,22 @@ class Companions:
 
     def __init__(self, runs: Sequence[Run], place: Place, locks: ExitStack) -> None:
         self._waiting, self._place, self._locks = list(runs), place, locks
+        self._joined: dict[Pretraining, _Joined] = {}
+
+    def leaving(self) -> list[Pretraining]:
+        """Those whose feature table was made again, with other values, since they joined; they may join once more.
+
+        Where nothing has to wait for the tables the first job of a pack starts before a stale one is made again. Its
+        run's checkpoint, of the old values, is removed.
+        """
+        stale = [training for training, joined in self._joined.items() if joined.is_stale]
+        for training in stale:
+            joined = self._joined.pop(training)
+            logger.info("%s starts again: its features were made again", joined.run.title)
+            joined.files.checkpoint.unlink(missing_ok=True)
+            joined.lock.release()
+            self._waiting.append((joined.files, joined.run))
+        return stale
 
     def joining(self) -> list[Pretraining]:
         """Those that can join by now: their features are there, nobody else trains them, and they are not done."""
@@ -88,12 +105,18 @@ class Companions:
             lock.acquire(blocking=False)
         except Timeout:
             return None  # asked again before the next epoch
+        self._locks.callback(lock.release)
+        try:
+            seen = _digest_of_features(files)
+            training = self._unfinished(files, run)
+        except FileNotFoundError:  # about to be made again: asked again before the next epoch
+            lock.release()
+            return None
         self._waiting.remove((files, run))
-        training = self._unfinished(files, run)
         if training is None:
             lock.release()
         else:
-            self._locks.callback(lock.release)
+            self._joined[training] = _Joined(files, run, seen, lock)
         return training
 
     def _unfinished(self, files: PretrainFiles, run: PretrainRun) -> Pretraining | None:
@@ -107,11 +130,33 @@ class Companions:
         return training if training is not None and training.open else None
 
 
+@dataclass(frozen=True)
+class _Joined:
+    """A companion that is being trained, or has been."""
+
+    files: PretrainFiles
+    run: PretrainRun
+    features: str
+    """Digest of its feature table when it joined."""
+    lock: FileLock
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its table has other values by now; one that is just being made again has none yet."""
+        try:
+            return _digest_of_features(self.files) != self.features
+        except FileNotFoundError:
+            return False
+
+
 def is_current(files: PretrainFiles, run: PretrainRun) -> bool:
     """Whether all results of a run are there, and of the settings, code and tables of today."""
     if not all(path.is_file() for path in (files.encoder, files.history, files.resolved, files.card)):
         return False
-    recorded = yaml.safe_load(files.resolved.read_text(encoding="utf-8"))
+    try:
+        recorded = yaml.safe_load(files.resolved.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):  # damaged
+        return False
     return isinstance(recorded, dict) and recorded.get(RUN_DIGEST) == run_digest(files, run)
 
 
@@ -126,7 +171,7 @@ def train_together(own: Pretraining, others: Companions, place: Place) -> list[d
         UserError: the run itself failed; its companions were trained to the end before. Or they do not fit into memory.
     """
     started = time.monotonic()
-    pack = Pack([own], f"pack of {own.description}", place.checkpoint_seconds, others.joining)
+    pack = Pack([own], f"pack of {own.description}", place.checkpoint_seconds, others.joining, others.leaving)
     try:
         pack.run()
     except torch.OutOfMemoryError:
@@ -139,6 +184,10 @@ def train_together(own: Pretraining, others: Companions, place: Place) -> list[d
     if own in pack.failed:
         raise pack.failed[own]
     return own.standing.history
+
+
+def _digest_of_features(files: PretrainFiles) -> str:
+    return content_digest([files.features]) if files.features else ""
 
 
 def _can_start(files: PretrainFiles) -> bool:

@@ -38,6 +38,7 @@ class Pack:
         title: what messages call them together.
         seconds_between: checkpoints.
         joining: asked before each epoch for runs that can join by now.
+        leaving: asked before that for members that are no longer to be trained as they are.
 
     Raises:
         ValueError: when two of them do not see the same.
@@ -49,10 +50,11 @@ class Pack:
         title: str,
         seconds_between: float,
         joining: Callable[[], Sequence[Pretraining]] = tuple,
+        leaving: Callable[[], Sequence[Pretraining]] = tuple,
     ) -> None:
         self.members: list[Pretraining] = []
         self.failed: dict[Pretraining, UserError] = {}
-        self.title, self.seconds_between, self.joining = title, seconds_between, joining
+        self.title, self.seconds_between, self.joining, self.leaving = title, seconds_between, joining, leaving
         self.first = members[0]
         self.lanes = Lanes(self.first.device)
         self._lane: dict[Pretraining, int] = {}  # for good: memory belongs to the stream it was taken on
@@ -68,6 +70,7 @@ class Pack:
         """
         with self._stop:
             while True:
+                self._dismiss(self.leaving())
                 self._admit(self.joining())
                 waiting = [member for member in self.members if member.open]
                 if not waiting:
@@ -82,6 +85,11 @@ class Pack:
             self._lane[member] = len(self._lane)
             self.members.append(member)
 
+    def _dismiss(self, members: Sequence[Pretraining]) -> None:
+        for member in members:
+            member.journal.close()
+        self.members = [member for member in self.members if member not in members]
+
     def _train_those_behind(self, waiting: Sequence[Pretraining]) -> None:
         """The members furthest behind, up to where the next ones stand or to the end of their epoch."""
         epoch, step = min(member.standing.place for member in waiting)
@@ -90,7 +98,7 @@ class Pack:
         ahead = [m.standing.step for m in waiting if m.standing.epoch == epoch and m.standing.step > step]
         last = min([*ahead, steps])
         self._train(behind, epoch, step, last)
-        ends = self._each(behind, Pretraining.close_epoch if last == steps else Pretraining.settle)
+        ends = self._each(behind, Pretraining.close_epoch if last == steps else Pretraining.settle_and_save)
         logger.debug("%s: %d of %d stand at epoch %d, step %d", self.title, len(ends), len(waiting), epoch, last)
 
     def _train(self, group: Sequence[Pretraining], epoch: int, first: int, last: int) -> None:
@@ -147,7 +155,7 @@ class Pack:
     def _save_if_due(self, group: Sequence[Pretraining]) -> None:
         stop = self._stop.made
         if stop or time.monotonic() - self._saved_at >= self.seconds_between:
-            self._each(group, Pretraining.settle_and_save)  # who is ahead of it stands as it was saved
+            self._each(group, Pretraining.settle_and_save)  # the others stand as they were saved
             self._saved_at = time.monotonic()
         if stop:
             raise StoppedBySignal(f"{self.title}, {len(group)} runs")

@@ -83,6 +83,8 @@ def run_pretraining(
         started = time.monotonic()
         place = Place(where, world, open_store(files.store), checkpoint_seconds)
         others = Companions(companions, place, locks) if companions and world.size == 1 else None
+        if companions and world.size > 1:
+            logger.warning("warning: several GPUs train one model, so runs.pack shares nothing; set it to 1")
         if others is not None:
             locks.enter_context(alone_at(files))
         member = taken_up(files, run, place)
