@@ -12,7 +12,7 @@ from tests.workflow.project import Project
 
 GPUS = 2
 SECONDS_FOR_ALL = 400
-"""For a first study on a machine that does much else; run.sh gives everything 540."""
+"""For a first study on a machine that does much else; run.sh gives everything 900."""
 
 
 def pytest_configure() -> None:

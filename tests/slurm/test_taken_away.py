@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -50,7 +52,11 @@ def taken_away(submitted, lost) -> tuple[Submitted, str]:
         submitted.cluster("scontrol", "requeue", disturbed.at_work())
         hanging.at_work()
         _node("state=down", "reason=test", study=submitted)
-        _node("state=resume", study=submitted)
+        with suppress(subprocess.CalledProcessError):  # its slurmd may have registered again by now: it is up then
+            _node("state=resume", study=submitted)
+        until(
+            lambda: "down" not in submitted.cluster("sinfo", "--noheader", "--format=%T"), "the node is lost", submitted
+        )
         until(lambda: run.poll() is not None, "it does not end", submitted)
     assert run.returncode == 0, submitted.said()
     return submitted, said
