@@ -70,6 +70,11 @@ rule features:
         expand(rules.feature_set.output.table, feature_set=STUDY.feature_sets),
 
 
+onstart:
+    check_right_to_write(workflow.dag)
+    without_default_rate(workflow.scheduler)
+
+
 onsuccess:
     print(f"\nDone. Tables: {R}/tables/   figures: {R}/figures/   what is where: results/README.md")
 

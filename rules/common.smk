@@ -13,7 +13,7 @@ from mmsn.errors import UserError
 from mmsn.figures.choice import patch_side, variants_with_ehr
 from mmsn.methods import method_from_id
 from mmsn.paper.ids import TABLE_IDS
-from mmsn.preflight import check_folders
+from mmsn.preflight import check_folders, check_outputs, without_default_rate
 from mmsn.provenance import PACKAGE, code_digest, content_digest, sql_without_comments
 from mmsn.study import MIMIC_SHARDS, Run, load_study
 from mmsn.study_data import check_data
@@ -296,3 +296,11 @@ def tables_about(about, protocol=""):
     """One kind of table in every format but the report's."""
     stem = f"{R}/tables/{about}{protocol}_{DATASET}_{{backbone}}"
     return {f"{about}_{kind}": f"{stem}.{kind}" for kind in ("csv", "md", "tex")}
+
+
+def check_right_to_write(dag):
+    """One line about the first folder that no job could write to; Snakemake itself ends with a traceback there."""
+    try:
+        check_outputs(Path(str(output)) for job in dag.needrun_jobs() for output in job.output)
+    except UserError as error:
+        sys.exit(f"error: {error}")

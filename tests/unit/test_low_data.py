@@ -246,7 +246,7 @@ def test_intervals_are_percentiles_of_scikit_learns_macro_means_in_resamples_of_
         [row.mean_lo_patient, row.mean_hi_patient]
     )
     assert row.mean_lo_patient < row["mean"] < row.mean_hi_patient
-    assert (row.mean_lo, row.mean_hi) != (row.mean_lo_patient, row.mean_hi_patient)
+    assert (row.best_lo, row.best_hi) != (row.best_lo_patient, row.best_hi_patient)
 
 
 def test_means_over_the_same_subsets_are_compared_with_the_reference(stored):
@@ -267,7 +267,8 @@ def test_means_over_the_same_subsets_are_compared_with_the_reference(stored):
             for measure in [roc_auc_score if row.metric == "auroc" else average_precision_score]
         ]
         assert row.p_draws == pytest.approx(ttest_rel(*draws).pvalue)
-    assert len(measured.replicates) == 2 * 2 * 3
+    assert len(measured.of_patients) == 2 * 2 * 3
+    assert len(measured.of_images) == 2 * 2  # of the best draws
 
 
 def _three_seeds(stored, folder):

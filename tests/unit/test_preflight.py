@@ -6,11 +6,15 @@ import subprocess
 import sys
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from snakemake.cli import get_argument_parser
+from snakemake.scheduling.job_scheduler import JobRateLimiter
+from snakemake.settings.types import MaxJobsPerTimespan
 
 from mmsn.errors import UserError
-from mmsn.preflight import check_folders
+from mmsn.preflight import check_folders, check_outputs, without_default_rate
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -80,3 +84,21 @@ def test_a_lock_that_a_living_snakemake_holds_is_left_to_snakemake(tmp_path):
     check_folders(tmp_path / "results", tmp_path, [])
     other.kill()
     other.wait()
+
+
+def test_a_folder_that_a_job_could_not_write_to_is_named(tmp_path, monkeypatch):
+    protected = tmp_path / "results/pretrain"
+    protected.mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, _: path != protected)
+    check_outputs([tmp_path / "results/tables/linear.csv", tmp_path / "results/new/one/of/them.csv"])
+    with pytest.raises(UserError, match="results/pretrain: no right to write results here"):
+        check_outputs([tmp_path / "results/tables/linear.csv", protected / "vit-tiny/msn/encoder.safetensors"])
+
+
+@pytest.mark.parametrize(("asked", "kept"), [([], False), (["--max-jobs-per-timespan", "50/1m"], True)])
+def test_only_a_rate_that_a_user_chose_stays(asked, kept):
+    limit = get_argument_parser().parse_args(asked).max_jobs_per_timespan
+    chosen = MaxJobsPerTimespan.parse_choice(limit) if isinstance(limit, str) else limit
+    scheduler = SimpleNamespace(job_rate_limiter=JobRateLimiter(chosen))
+    without_default_rate(scheduler)
+    assert (scheduler.job_rate_limiter is not None) == kept

@@ -14,7 +14,8 @@ from mmsn.representation.measure_groups import GroupMeasurer
 from mmsn.representation.measured import MACRO
 from mmsn.representation.settings import SubgroupSettings
 from mmsn.representation.subgroups import GAP, gap_of, group_aurocs, grouped, values_of
-from mmsn.statistics.bootstrap import patient_resamples
+from mmsn.statistics.bootstrap import patient_draws, patient_resamples
+from mmsn.statistics.ranking import rank_all
 
 NAMES = ("A", "B")
 
@@ -45,7 +46,7 @@ def measure(targets, scores, resamples=30):
 def test_a_groups_auroc_is_scikit_learns_on_its_images():
     sex, patients, targets, scores = predicted(strength=(0.3, 1.5))
     groups = grouped("sex", sex, patients, targets, NAMES, fewest=20)
-    found = group_aurocs(groups, targets, scores, patient_resamples(patients, 50, seed=0), threads=1)
+    found = group_aurocs(groups, rank_all(targets, scores), patient_draws(patients, 50, seed=0), threads=1)
     for name in ("F", "M"):
         assert found[name][0] == pytest.approx(roc_auc_score(targets[sex == name], scores[sex == name]))
     assert gap_of(found, 0.95)[0] == pytest.approx(abs(found["F"][0] - found["M"][0]))
@@ -53,11 +54,11 @@ def test_a_groups_auroc_is_scikit_learns_on_its_images():
 
 def test_replicates_are_scikit_learns_with_the_resamples_as_weights():
     sex, patients, targets, scores = predicted()
-    weights = patient_resamples(patients, 5, seed=0)
+    drawn = patient_draws(patients, 5, seed=0)
     groups = grouped("sex", sex, patients, targets, NAMES, fewest=20)
-    found = group_aurocs(groups, targets, scores, weights, threads=1)
+    found = group_aurocs(groups, rank_all(targets, scores), drawn, threads=1)
     mine = sex == "F"
-    for row, value in zip(weights, found["F"][1], strict=True):
+    for row, value in zip(drawn.weights, found["F"][1], strict=True):
         expected = [roc_auc_score(targets[mine, k], scores[mine, k], sample_weight=row[mine]) for k in range(2)]
         assert value == pytest.approx(np.mean(expected))
 

@@ -1,4 +1,4 @@
-"""Whether Snakemake can begin: a folder it may write to, room on its disk, no lock that a killed one left.
+"""Before the first job: folders that may be written to, room on the disk, no lock that a killed Snakemake left.
 
 Snakemake itself meets the same, later and with a traceback or many lines.
 """
@@ -6,15 +6,17 @@ Snakemake itself meets the same, later and with a traceback or many lines.
 import os
 import shutil
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from mmsn.errors import UserError
 from mmsn.planning.evidence import lock_is_stale
 
 _LEAST_FREE: Final = 2_000_000
 """Bytes; with less even logs and tables cannot be written."""
+_SNAKEMAKES_RATE: Final = (100, 1)
+"""Jobs and seconds of `--max-jobs-per-timespan` where a user gives none."""
 _LOOKS: Final = (
     *("dryrun", "lint", "report", "summary", "detailed_summary", "dag", "rulegraph", "filegraph", "d3dag"),
     *("list_rules", "list_target_rules", "list_changes", "list_input_changes", "list_params_changes"),
@@ -44,16 +46,52 @@ def check_folders(results: Path, project: Path, arguments: Sequence[str]) -> Non
             " one of another user, another machine or a container is at work; if none is: snakemake --unlock, then the"
             " same command goes on from there"
         )
-    there = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(
-            f"{there}: no right to write results here; give it to yourself (or mount its disk for writing), or set"
-            " `results` to another folder, then the same command goes on"
-        )
+    there = _existing(results)
+    _refuse_without_right(there)
     free = shutil.disk_usage(there).free
     if free < _LEAST_FREE:
         raise UserError(
             f"{there}: no space left on its disk ({free / 1e6:.1f} MB free); free some, then the same command goes on"
+        )
+
+
+def check_outputs(files: Iterable[Path]) -> None:
+    """Look at the folders that jobs will write to; one of them may be on a disk of its own.
+
+    Args:
+        files: what the jobs make.
+
+    Raises:
+        UserError: names the first folder that may not be written.
+    """
+    for folder in sorted({path.parent for path in files}):
+        _refuse_without_right(_existing(folder))
+
+
+def without_default_rate(scheduler: Any) -> None:
+    """Take away Snakemake's own limit of 100 jobs a second, which nothing here needs; one that a user chose stays.
+
+    With a limit every look for jobs to start asks for another look a second later, and every job that ends begins one
+    more such chain (9.27). Each look asks the size of every input: after some dozens of jobs the full study's tables
+    kept a core busy with nothing else, and so would the days of a full study on a cluster's login node.
+
+    Args:
+        scheduler: Snakemake's `JobScheduler`, before its first job.
+    """
+    limiter = scheduler.job_rate_limiter
+    if limiter and (limiter.max_jobs, limiter.timespan) == _SNAKEMAKES_RATE:
+        scheduler.job_rate_limiter = None
+
+
+def _existing(folder: Path) -> Path:
+    return next(one for one in (folder, *folder.absolute().parents) if one.exists())
+
+
+def _refuse_without_right(folder: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{folder}: no right to write results here; give it to yourself (or mount its disk for writing), or set"
+            " `results` to another folder, then the same command goes on"
         )
 
 

@@ -22,7 +22,7 @@ from tests.reliability.faults.trial import tried
 COMPARED = """\
 Compared with an undisturbed run: every file under results but logs, benchmarks and TensorBoard's events. Parquet as
 columns and metadata (without images_per_second and peak_memory_gb of a history), safetensors as tensors and metadata,
-all else byte by byte, figures too (without the line seconds_since_last_start of resolved.yaml and the model card).
+all else byte by byte, figures too (without the one line of time in resolved.yaml, the model card and the opening).
 Lost: a result that Snakemake counted as finished before a kill or fault, and that is gone or made again after it."""
 
 

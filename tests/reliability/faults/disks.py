@@ -39,7 +39,7 @@ def disk_that_fills(study: Study, _: Targets) -> Iterator[Spoilt]:
         filler = study.results / FILLER
         thread = threading.Thread(target=_fill_when, args=(study, filler), daemon=True)
         thread.start()
-        yield Spoilt("results/", filler.unlink)
+        yield Spoilt("results", filler.unlink)
         thread.join()
 
 

@@ -15,8 +15,8 @@ NOT_RESULTS = ("logs", "benchmarks")
 """Folders that say when and how fast something was made: they differ between any two runs."""
 OF_TIME = ("images_per_second", "peak_memory_gb")
 """Columns of a training history that say the same."""
-TIMED_LINE = re.compile(rb"^.*seconds_since_last_start.*$", flags=re.MULTILINE)
-"""The one line of resolved.yaml and of the model card that does."""
+TIMED_LINE = re.compile(rb"^.*(seconds_since_last_start|Hours of the last finished jobs).*$", flags=re.MULTILINE)
+"""The one line of resolved.yaml, of the model card and of the report's opening that does."""
 
 
 def contents(results: Path) -> dict[str, str]:

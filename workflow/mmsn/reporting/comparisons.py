@@ -12,7 +12,7 @@ from mmsn.reporting.predictions import Predictions
 from mmsn.reporting.published import STRONG_MARK, WEAK_MARK
 from mmsn.reporting.schemas import Metric
 from mmsn.reporting.scoring import Scored
-from mmsn.statistics.delong import Components, delong_per_label, label_components
+from mmsn.statistics.delong import Components, LabelTests, label_components
 from mmsn.statistics.tests import FEWEST_SEEDS, holm, paired_difference, paired_t_test, student_t_test
 
 STRONG_P: Final = 0.001
@@ -105,35 +105,36 @@ def holm_within(groups: Iterable[object], p: Sequence[float]) -> tuple[NDArray[n
     return grouped.transform(holm).to_numpy(), grouped.transform("count").to_numpy(np.int64)
 
 
-def compare_labels(
-    run: Scored,
-    reference: Scored,
-    test_set: Predictions,
-    level: float,
-    components: tuple[Components, Components] | None = None,
-) -> pd.DataFrame:
-    """AUROC of every label against the reference's, by DeLong's test with patients as clusters, and without.
+class LabelComparisons:
+    """Compares the AUROC of every label of two runs, by DeLong's test with patients as clusters, and without."""
 
-    Args:
-        run: judged.
-        reference: judged on the same test set.
-        test_set: of both.
-        level: of the intervals.
-        components: `delong.label_components` of both, where they are known already.
+    def __init__(self, test_set: Predictions) -> None:
+        """Of one test set."""
+        models = test_set.targets, test_set.labels
+        self._images = len(test_set.images)
+        self._by_patient, self._by_image = LabelTests(*models, test_set.patients), LabelTests(*models)
 
-    Returns:
-        One row a label, in order: difference, difference_lo, difference_hi, p_delong (patients as clusters),
-        p_delong_images (images as independent), not_tested (empty, or why p_delong is NaN). Labels that are excluded
-        have no numbers.
-    """
-    names = list(run.labels["label"])
-    models = test_set.targets, run.scores, reference.scores, names
-    found_before = components or tuple(label_components(test_set.targets, one.scores) for one in (run, reference))
-    both = found_before[0], found_before[1]
-    tested = delong_per_label(*models, test_set.patients, level, both)
-    by_image = delong_per_label(*models, level=level, components=both)
-    columns = {"difference": "difference", "lo": "difference_lo", "hi": "difference_hi", "p": "p_delong"}
-    found = tested.rename(columns=columns)[list(columns.values())].assign(p_delong_images=by_image["p"])
-    excluded = run.labels["excluded"].to_numpy() != ""
-    found.loc[excluded, :] = np.nan
-    return found.assign(not_tested=tested["excluded"].mask(excluded, ""))
+    def components(self, run: Scored) -> Components:
+        """What a run's every comparison starts from."""
+        return label_components(run.rankings, self._images)
+
+    def compare(self, run: Scored, ours: Components, theirs: Components, level: float) -> pd.DataFrame:
+        """Every label of a run against the reference's.
+
+        Args:
+            run: judged.
+            ours: its `components`.
+            theirs: the reference's.
+            level: of the intervals.
+
+        Returns:
+            One row a label, in order: difference, difference_lo, difference_hi, p_delong (patients as clusters),
+            p_delong_images (images as independent), not_tested (empty, or why p_delong is NaN). Labels that are
+            excluded have no numbers.
+        """
+        tested, by_image = (tests.compare(ours, theirs, level) for tests in (self._by_patient, self._by_image))
+        columns = {"difference": "difference", "lo": "difference_lo", "hi": "difference_hi", "p": "p_delong"}
+        found = tested.rename(columns=columns)[list(columns.values())].assign(p_delong_images=by_image["p"])
+        excluded = run.labels["excluded"].to_numpy() != ""
+        found.loc[excluded, :] = np.nan
+        return found.assign(not_tested=tested["excluded"].mask(excluded, ""))

@@ -14,7 +14,7 @@ from mmsn.reporting.published import published_table
 from mmsn.reporting.runs import RunDescription, in_paper_order
 from mmsn.reporting.schemas import METRICS
 from mmsn.reporting.settings import StatisticsSettings
-from mmsn.statistics.bootstrap import Replicates, Resamples, bootstrap, image_draws, patient_draws
+from mmsn.statistics.bootstrap import Replicates, Resamples, bootstrap_ranked, image_draws, patient_draws
 from mmsn.statistics.metrics import label_metrics
 from mmsn.statistics.ranking import Ranking, checked, rank_all
 
@@ -42,8 +42,10 @@ class MeasuredSubsets:
     patients: int
     names: tuple[str, ...] = ()
     """The labels, in the order of the replicates."""
-    replicates: dict[Subset, dict[str, Replicates]] = field(default_factory=dict)
-    """`images` and `patients` of every subset: metrics in the resamples, which all of them share; empty without."""
+    of_patients: dict[Subset, Replicates] = field(default_factory=dict)
+    """Metrics of every subset in the resamples of patients, which all of them share; empty without."""
+    of_images: dict[Subset, Replicates] = field(default_factory=dict)
+    """The same in the resamples of images, of the best draws alone: those are the paper's intervals."""
 
 
 def percent_of(share: float) -> str:
@@ -83,39 +85,54 @@ def measure_subsets(
         (run, share, draw) for run in in_paper_order(list(runs), baseline) for share in shares for draw in range(draws)
     ]
     test_set: tuple[str, Predictions] | None = None
-    weights: dict[str, Resamples] = {}
-    replicates: dict[Subset, dict[str, Replicates]] = {}
+    patients: Resamples | None = None
+    of_patients: dict[Subset, Replicates] = {}
     parts = []
     for run, share, draw in progress(subsets, "subsets scored"):
         path = subset_path(run, share, draw)
         predictions = read(path)
         if test_set is None:
             test_set = str(path), predictions
-            weights = _resamples(predictions, str(path), statistics) if statistics else {}
+            patients = _patient_draws(predictions, str(path), statistics) if statistics else None
         check_same_test_set(test_set[1], predictions, (test_set[0], str(path)))
         names = {name: getattr(run, name) for name in _METHOD if name != "family"}
         place = {"family": run.family(baseline), "seed": run.seed, "share": share, "draw": draw}
-        models = checked(predictions.targets, predictions.scores)
-        rankings = rank_all(*models)
+        rankings = rank_all(*checked(predictions.targets, predictions.scores))
         parts.append(_measured_labels(predictions, rankings).assign(**names, **place))
-        replicates[Subset(run.method, run.seed, share, draw)] = {
-            kind: bootstrap(*models, counts, predictions.labels, threads, rankings) for kind, counts in weights.items()
-        }
+        if patients:
+            of_patients[Subset(run.method, run.seed, share, draw)] = bootstrap_ranked(rankings, patients, threads)
     assert test_set is not None  # parse_runs refuses an empty list
-    patients = len(set(test_set[1].patients.tolist()))
-    labels = pd.concat(parts, ignore_index=True)
-    return MeasuredSubsets(labels, len(test_set[1].images), patients, test_set[1].labels, replicates)
+    labels, first = pd.concat(parts, ignore_index=True), test_set[1]
+    of_images = _best_in_images(runs, labels, read, statistics, threads) if statistics else {}
+    counted = len(set(first.patients.tolist()))
+    return MeasuredSubsets(labels, len(first.images), counted, first.labels, of_patients, of_images)
 
 
-def _resamples(test_set: Predictions, source: str, statistics: StatisticsSettings) -> dict[str, Resamples]:
+def _patient_draws(test_set: Predictions, source: str, statistics: StatisticsSettings) -> Resamples:
     patients = len(set(test_set.patients.tolist()))
     if patients < 2:
         raise UserError(f"{source}: {patients} patient in the test set; intervals need at least two: enlarge it")
-    draws = statistics.resamples, statistics.seed
-    return {
-        "images": image_draws(len(test_set.images), *draws),
-        "patients": patient_draws(test_set.patients, *draws),
-    }
+    return patient_draws(test_set.patients, statistics.resamples, statistics.seed)
+
+
+def _best_in_images(
+    runs: Sequence[RunDescription],
+    labels: pd.DataFrame,
+    read: Callable[[Path], Predictions],
+    statistics: StatisticsSettings,
+    threads: int | None,
+) -> dict[Subset, Replicates]:
+    """The best draw of each method and share, which is known when all are scored, in the resamples of images."""
+    best = summarise_subsets(labels)[["method", "share", "best_draw"]].drop_duplicates()
+    found: dict[Subset, Replicates] = {}
+    images: Resamples | None = None
+    for method, share, draw in best.itertuples(index=False, name=None):
+        for run in (run for run in runs if run.method == method):
+            predictions = read(subset_path(run, share, draw))
+            images = images or image_draws(len(predictions.images), statistics.resamples, statistics.seed)
+            rankings = rank_all(*checked(predictions.targets, predictions.scores))
+            found[Subset(run.method, run.seed, share, draw)] = bootstrap_ranked(rankings, images, threads)
+    return found
 
 
 def _measured_labels(predictions: Predictions, rankings: Sequence[Ranking]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Random subsets of the training images: one method's macro means on them, on the test set and in its resamples."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,6 @@ from mmsn.reporting.low_data import MeasuredSubsets, excluded_labels
 from mmsn.reporting.schemas import METRICS, Metric
 
 Floats: TypeAlias = NDArray[np.float64]
-Unit: TypeAlias = Literal["images", "patients"]
 REPLICATES = pa.schema(
     [
         pa.field("method", pa.string(), nullable=False),
@@ -36,8 +35,10 @@ class Draws:
     """Pretraining seeds that every draw is averaged over."""
     values: Floats
     """[D, S] on the whole test set, by seed."""
-    replicates: dict[Unit, Floats]
-    """[D, R] in the resamples that every subset shares, averaged over the seeds."""
+    of_patients: Floats
+    """[D, R] in the resamples of patients, which every subset shares, averaged over the seeds."""
+    of_images: Floats
+    """[R] of the best draw alone, in the resamples of images."""
 
 
 def draws_of(measured: MeasuredSubsets, method: str, share: float, metric: Metric) -> Draws:
@@ -45,21 +46,17 @@ def draws_of(measured: MeasuredSubsets, method: str, share: float, metric: Metri
     left_out = excluded_labels(measured.labels, share)
     kept = [name not in left_out for name in measured.names]
     own = sorted(
-        (one for one in measured.replicates if (one.method, one.share) == (method, share)),
+        (one for one in measured.of_patients if (one.method, one.share) == (method, share)),
         key=lambda one: (one.draw, one.seed),
     )
     numbers, seeds = sorted({one.draw for one in own}), sorted({one.seed for one in own})
     labels = measured.labels.query("method == @method and share == @share and label not in @left_out")
     values = labels.groupby(["draw", "seed"])[metric].mean().to_numpy(np.float64)
     shape = len(numbers), len(seeds)
-    units: tuple[Unit, ...] = ("images", "patients")
-    replicates: dict[Unit, Floats] = {
-        unit: np.array([measured.replicates[one][unit].macro(metric, kept) for one in own])
-        .reshape(*shape, -1)
-        .mean(axis=1)
-        for unit in units
-    }
-    return Draws(tuple(numbers), tuple(seeds), values.reshape(shape), replicates)
+    of_patients = np.array([measured.of_patients[one].macro(metric, kept) for one in own]).reshape(*shape, -1)
+    best = [one for one in own if one in measured.of_images]
+    of_images = np.mean([measured.of_images[one].macro(metric, kept) for one in best], axis=0)
+    return Draws(tuple(numbers), tuple(seeds), values.reshape(shape), of_patients.mean(axis=1), of_images)
 
 
 def replicates_of_draws(measured: MeasuredSubsets) -> pa.Table:
@@ -70,6 +67,6 @@ def replicates_of_draws(measured: MeasuredSubsets) -> pa.Table:
         for metric in METRICS:
             own = draws_of(measured, method, share, metric)
             names = {"method": method, "method_name": name, "share": share, "metric": metric}
-            means = {"values": own.values.mean(axis=0), "of_patients": own.replicates["patients"].mean(axis=0)}
+            means = {"values": own.values.mean(axis=0), "of_patients": own.of_patients.mean(axis=0)}
             rows.append(names | {"seeds": own.seeds} | means)
     return pa.Table.from_pylist(rows, schema=REPLICATES)

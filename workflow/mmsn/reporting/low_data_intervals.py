@@ -6,14 +6,13 @@ import pandas as pd
 
 from mmsn.reporting.comparisons import holm_within
 from mmsn.reporting.low_data import MeasuredSubsets
-from mmsn.reporting.low_data_draws import Draws, Unit, draws_of
+from mmsn.reporting.low_data_draws import Draws, draws_of
 from mmsn.reporting.schemas import METRICS
 from mmsn.statistics.bootstrap import percentile_interval
 from mmsn.statistics.tests import FEWEST_SEEDS, paired_difference, paired_t_test
 
 _COMPARED: Final = ("difference", "difference_lo", "difference_hi", "p_paired", "p_draws")
 _OF_SEEDS: Final = ("p_seeds", "difference_lo_seeds", "difference_hi_seeds")
-_SUFFIX: Final[dict[Unit, str]] = {"images": "", "patients": "_patient"}
 
 
 def with_intervals(rows: pd.DataFrame, measured: MeasuredSubsets, baseline: str, level: float) -> pd.DataFrame:
@@ -26,12 +25,12 @@ def with_intervals(rows: pd.DataFrame, measured: MeasuredSubsets, baseline: str,
         level: of the intervals.
 
     Returns:
-        The rows with best_lo and best_hi, mean_lo and mean_hi (resampling images, as published), the same with _patient
-        (resampling patients); difference of the means with difference_lo, difference_hi, p_paired (paired bootstrap of
-        patients), p_holm (over the comparisons of the same family, share and metric), p_draws (paired t-test over the
-        subsets), p_seeds (paired t-test over three or more seeds, of their means over the subsets) with p_seeds_holm,
-        difference_lo_seeds and difference_hi_seeds. Null for the reference, and where it has not the same seeds. Also
-        sd_seeds: standard deviation of the seeds' means, null for one.
+        The rows with best_lo and best_hi (resampling images, as published), best_lo_patient, best_hi_patient,
+        mean_lo_patient and mean_hi_patient (resampling patients); difference of the means with difference_lo,
+        difference_hi, p_paired (paired bootstrap of patients), p_holm (over the comparisons of the same family, share
+        and metric), p_draws (paired t-test over the subsets), p_seeds (paired t-test over three or more seeds, of their
+        means over the subsets) with p_seeds_holm, difference_lo_seeds and difference_hi_seeds. Null for the reference,
+        and where it has not the same seeds. Also sd_seeds: standard deviation of the seeds' means, null for one.
     """
     found = {
         (method, share, metric): draws_of(measured, method, share, metric)
@@ -56,17 +55,16 @@ def _intervals(own: Draws, row: dict[str, Any], level: float) -> dict[str, float
     best = own.numbers.index(int(row["best_draw"]))
     by_seed = own.values.mean(axis=0)
     bounds = {"sd_seeds": float(by_seed.std(ddof=1)) if by_seed.size > 1 else float("nan")}
-    for unit, suffix in _SUFFIX.items():
-        replicates = own.replicates[unit]
-        for what, values in (("best", replicates[best]), ("mean", replicates.mean(axis=0))):
-            bounds[f"{what}_lo{suffix}"], bounds[f"{what}_hi{suffix}"] = percentile_interval(values, level)
+    bounds["best_lo"], bounds["best_hi"] = percentile_interval(own.of_images, level)
+    for what, values in (("best", own.of_patients[best]), ("mean", own.of_patients.mean(axis=0))):
+        bounds[f"{what}_lo_patient"], bounds[f"{what}_hi_patient"] = percentile_interval(values, level)
     return bounds
 
 
 def _compared(own: Draws, reference: Draws, level: float) -> dict[str, float]:
     """The mean over the subsets minus the reference's, on the same resamples of patients."""
     ours, theirs = own.values.mean(axis=1), reference.values.mean(axis=1)
-    replicates = [one.replicates["patients"].mean(axis=0) for one in (own, reference)]
+    replicates = [one.of_patients.mean(axis=0) for one in (own, reference)]
     paired = paired_difference(replicates[0], replicates[1], float(ours.mean() - theirs.mean()), level)
     p_draws = paired_t_test(ours, theirs, level).p if len(ours) >= FEWEST_SEEDS else float("nan")
     found = dict(zip(_COMPARED, (paired.difference, paired.lo, paired.hi, paired.p, p_draws), strict=True))

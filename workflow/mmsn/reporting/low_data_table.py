@@ -100,8 +100,7 @@ def _published(row: _Record) -> Cell:
 
 def _mean(row: _Record) -> Cell:
     text = with_interval(row["mean"], row["mean_lo_patient"], row["mean_hi_patient"])
-    images = with_interval(row["mean"], row["mean_lo"], row["mean_hi"])
-    return Cell(text, order=row["mean"], hint=f"resampling images: {images}")
+    return Cell(text, order=row["mean"])
 
 
 def _difference(row: _Record) -> Cell:
@@ -137,8 +136,8 @@ def _caption(rows: pd.DataFrame, measured: MeasuredSubsets, by: str, statistics:
         "Best: the subset with the highest AUROC on the test set, as published. It is chosen on the images that it is "
         "judged on, so judge by the mean; sd is the standard deviation over the subsets.",
         f"In brackets: {percent(statistics.level)} percentile bootstrap interval from {count(statistics.resamples)} "
-        "resamples of test patients, the same for every model; the published ones, and those in the csv file without "
-        "_patient, resample images. They speak of other test patients with these models, not of other training "
+        "resamples of test patients, the same for every model; the published ones, and best_lo and best_hi in the csv "
+        "file, resample images. They speak of other test patients with these models, not of other training "
         "subsets, and that of the best not of its choice.",
     ]
     if rows["difference"].notna().any():

@@ -15,14 +15,14 @@ from mmsn.reporting.schemas import METRICS, Metric
 from mmsn.reporting.settings import StatisticsSettings
 from mmsn.statistics.bootstrap import (
     Replicates,
-    bootstrap,
+    bootstrap_ranked,
     image_draws,
     patient_draws,
     percentile_interval,
 )
 from mmsn.statistics.metrics import label_metrics
-from mmsn.statistics.permutation import Swaps, patient_swaps, permutation_p, permuted_differences
-from mmsn.statistics.ranking import checked, evaluable, rank_all
+from mmsn.statistics.permutation import Swaps, patient_swaps, permutation_p, permuted_rankings
+from mmsn.statistics.ranking import Ranking, checked, evaluable, rank_all
 
 CONSTANT: Final = "constant score"
 
@@ -32,8 +32,8 @@ class Scored:
     """The metrics of one run, or of the mean of a method's seeds."""
 
     run: RunDescription
-    scores: NDArray[np.float64]
-    """[N, L]; of the mean: empty."""
+    rankings: tuple[Ranking, ...]
+    """Of each label; of the mean: none."""
     labels: pd.DataFrame
     """A row a label: label, positives, negatives, positive_patients, auroc and auprc with intervals,
     excluded, remark."""
@@ -79,14 +79,14 @@ class Scorer:
         """Metrics, intervals and replicates of one run's scores [N, L]."""
         targets, scores = checked(self.targets, scores, self.names)
         rankings = rank_all(targets, scores)
-        labels = self._judged(label_metrics(targets, scores, self.names, rankings), scores)
+        labels = self._judged(label_metrics(targets, scores, self.names, rankings), rankings)
         of_images, of_patients = (
-            bootstrap(targets, scores, weights, self.names, self._threads, rankings)
+            bootstrap_ranked(rankings, weights, self._threads)
             for weights in (self._image_weights, self._patient_weights)
         )
         return Scored(
             run=run,
-            scores=scores,
+            rankings=rankings,
             labels=labels.assign(
                 **self._label_intervals(of_images, ""), **self._label_intervals(of_patients, "_patient")
             ),
@@ -131,21 +131,22 @@ class Scorer:
         """Differences [R, L] of two single runs, kept for their labels and for the mean over seeds."""
         key = run.run.id, reference.run.id
         if key not in self._permuted:
-            scores = run.scores, reference.scores
-            self._permuted[key] = permuted_differences(self.targets, *scores, self._swaps, self.names, self._threads)
+            self._permuted[key] = permuted_rankings(run.rankings, reference.rankings, self._swaps, self._threads)
         return self._permuted[key]
 
-    def _judged(self, labels: pd.DataFrame, scores: NDArray[np.float64]) -> pd.DataFrame:
+    def _judged(self, labels: pd.DataFrame, rankings: Sequence[Ranking]) -> pd.DataFrame:
         """Labels that could not be taught excluded like those that cannot be judged; `remark` names constant scores."""
         for place, name in enumerate(self.names):
             if name in self.untrained and not labels.loc[place, "excluded"]:
                 labels.loc[place, "excluded"] = f"{self.untrained[name]} to train on"
                 labels.loc[place, list(METRICS)] = np.nan
-        known = ~np.isnan(self.targets)
-        constant = [own.any() and np.ptp(column[own]) == 0 for column, own in zip(scores.T, known.T, strict=True)]
-        remarks = pd.Series(np.where(constant, CONSTANT, ""), index=labels.index)
-        patients = [np.unique(self._patients[column == 1]).size for column in self.targets.T]
-        return labels.assign(remark=remarks.mask(labels["excluded"] != "", ""), positive_patients=patients)
+        constant = [ranking.order.size > 0 and not ranking.last[:-1].any() for ranking in rankings]
+        remarks = np.where(np.array(constant) & (labels["excluded"] == ""), CONSTANT, "")
+        return labels.assign(remark=remarks, positive_patients=self._positive_patients)
+
+    @cached_property
+    def _positive_patients(self) -> list[int]:
+        return [np.unique(self._patients[column == 1]).size for column in self.targets.T]
 
     def _label_intervals(self, replicates: Replicates, suffix: str) -> dict[str, list[float]]:
         columns: dict[str, list[float]] = {}
@@ -166,7 +167,7 @@ def mean_over_seeds(runs: Sequence[Scored]) -> Scored:
     first = runs[0]
     return Scored(
         run=first.run.model_copy(update={"id": f"{first.run.backbone}/{first.run.method}/mean"}),
-        scores=np.empty((0, 0)),
+        rankings=(),
         labels=first.labels.iloc[:0],
         value={metric: float(np.mean([run.value[metric] for run in runs])) for metric in METRICS},
         of_images={metric: np.mean([run.of_images[metric] for run in runs], axis=0) for metric in METRICS},

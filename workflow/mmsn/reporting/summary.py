@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mmsn.console import logger, progress
 from mmsn.errors import UserError
-from mmsn.reporting.comparisons import compare, compare_labels, holm_within
+from mmsn.reporting.comparisons import LabelComparisons, compare, holm_within
 from mmsn.reporting.predictions import Predictions, check_same_test_set, check_same_training, refuse_empty
 from mmsn.reporting.replicates import replicates_table
 from mmsn.reporting.runs import RunDescription, in_paper_order
@@ -18,7 +18,6 @@ from mmsn.reporting.schemas import LABELS, METRICS, SUMMARY, Facts, Metric, tabl
 from mmsn.reporting.scoring import CONSTANT, Scored, Scorer, mean_over_seeds
 from mmsn.reporting.settings import StatisticsSettings
 from mmsn.statistics.bootstrap import percentile_interval
-from mmsn.statistics.delong import label_components
 
 MISSING: Final = "no predictions"
 _NAMES: Final = {"backbone", "backbone_name", "method", "method_name", "feature_set", "control", "published"}
@@ -229,12 +228,10 @@ def _label_comparisons(
     """DeLong's test of every label by run, with Holm over every label and run of a family and seed, and of the run."""
     pairs = _pairs(scored, settings.baseline)
     references = {reference.run.id: reference for _, reference in pairs}
-    components = {name: label_components(test_set.targets, one.scores) for name, one in references.items()}
+    tests = LabelComparisons(test_set)
+    components = {name: tests.components(one) for name, one in references.items()}
     tested = [
-        compare_labels(
-            *(run, reference, test_set, settings.level),
-            (label_components(test_set.targets, run.scores), components[reference.run.id]),
-        ).assign(
+        tests.compare(run, tests.components(run), components[reference.run.id], settings.level).assign(
             run=run.run.id,
             group=f"{run.run.family(settings.baseline)} {run.seeds}",
             p_permutation=scorer.permutation_p_labels(run, reference),

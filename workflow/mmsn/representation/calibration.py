@@ -41,11 +41,11 @@ class Resamples:
         self._weights, self._patients = weights, patients
 
     def sums(self, columns: Floats) -> Floats:
-        """Columns [N, K] summed over the images of each resample: [R, K]."""
+        """Columns [K, N], side by side in memory, summed over the images of each resample: [R, K]."""
         if self._patients is None:
-            return np.asarray(self._weights @ columns)
+            return np.asarray(self._weights @ columns.T)
         width = self._weights.shape[1]
-        by_patient = [np.bincount(self._patients, column, width) for column in columns.T]
+        by_patient = [np.bincount(self._patients, column, width) for column in columns]
         return np.asarray(self._weights @ np.stack(by_patient, axis=1))
 
 
@@ -70,20 +70,20 @@ def calibration(targets: Floats, scores: Floats, resamples: Resamples, bins: int
     if np.ptp(logits) == 0:
         raise ValueError("constant score")
     spread = (logits - logits.mean()) / logits.std()
-    slope = _Regression(np.stack([np.ones_like(spread), spread], axis=1), targets, np.zeros_like(logits))
-    intercept = _Regression(np.ones((len(targets), 1)), targets, logits)
-    errors = ((scores - targets) ** 2)[:, None]
+    slope = _Regression(np.stack([np.ones_like(spread), spread]), targets, np.zeros_like(logits))
+    intercept = _Regression(np.ones((1, len(targets))), targets, logits)
+    errors = ((scores - targets) ** 2)[None]
     by_bin = _differences_by_bin(targets, scores, bins)
     value = {
         "brier": float(errors.mean()),
         "slope": float(slope.coefficients[1] / logits.std()),
         "intercept": float(intercept.coefficients[0]),
-        "ece": float(_calibration_error(by_bin.sum(axis=0)[None], np.full(1, float(len(targets))))[0]),
+        "ece": float(_calibration_error(by_bin.sum(axis=1)[None], np.full(1, float(len(targets))))[0]),
     }
     # All columns at once: the counts of a thousand resamples are read from memory once, not once a measure.
     columns = [np.ones_like(errors), errors, by_bin, slope.columns(), intercept.columns()]
-    ends = np.cumsum([column.shape[1] for column in columns])[:-1]
-    images, error, bias, of_slope, of_intercept = np.split(resamples.sums(np.hstack(columns)), ends, axis=1)
+    ends = np.cumsum([len(column) for column in columns])[:-1]
+    images, error, bias, of_slope, of_intercept = np.split(resamples.sums(np.vstack(columns)), ends, axis=1)
     with np.errstate(invalid="ignore"):
         brier = error[:, 0] / images[:, 0]
     replicates = {
@@ -96,7 +96,7 @@ def calibration(targets: Floats, scores: Floats, resamples: Resamples, bins: int
 
 
 class _Regression:
-    """Unpenalised logistic regression of targets [N] on a design [N, P] of columns alike in size, with offset [N]."""
+    """Unpenalised logistic regression of targets [N] on a design [P, N] of rows alike in size, with offset [N]."""
 
     def __init__(self, design: Floats, targets: Floats, offset: Floats) -> None:
         """Fit by Newton's method, with steps that cannot overshoot far.
@@ -105,11 +105,12 @@ class _Regression:
             ValueError: the design separates the classes.
         """
         self.design, self.targets, self.offset = design, targets, offset
-        self.coefficients = np.zeros(design.shape[1])
+        self.coefficients = np.zeros(len(design))
         for _ in range(_STEPS):
             residuals, certainty = self._residuals()
-            curvature = design.T @ (certainty[:, None] * design)
-            step = np.linalg.solve(curvature, design.T @ residuals)
+            # by pairs of rows: BLAS is ten times slower at a product of two matrices that are so much longer than wide
+            curvature = np.array([[one @ other for other in design] for one in certainty * design])
+            step = np.linalg.solve(curvature, design @ residuals)
             self.coefficients = self.coefficients + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
             if np.abs(self.coefficients[1:]).max(initial=0) > _STEEPEST:
                 break
@@ -118,14 +119,14 @@ class _Regression:
         raise ValueError("scores that separate the classes")
 
     def columns(self) -> Floats:
-        """What a Newton step sums over images: gradient and curvature, [N, P + P^2]."""
+        """What a Newton step sums over images: gradient and curvature, [P + P^2, N]."""
         residuals, certainty = self._residuals()
-        products = self.design[:, :, None] * self.design[:, None, :] * certainty[:, None, None]
-        return np.hstack([self.design * residuals[:, None], products.reshape(len(products), -1)])
+        products = self.design[:, None] * self.design[None] * certainty
+        return np.vstack([self.design * residuals, products.reshape(-1, products.shape[-1])])
 
     def resampled(self, summed: Floats) -> Floats:
         """Coefficients one Newton step on, by the sums of `columns` in every resample: [R, P]; NaN without a step."""
-        columns = self.design.shape[1]
+        columns = len(self.design)
         gradient, curvature = summed[:, :columns], summed[:, columns:].reshape(-1, columns, columns)
         steps = np.full(gradient.shape, np.nan)
         regular = np.linalg.matrix_rank(curvature) == columns
@@ -134,16 +135,16 @@ class _Regression:
 
     def _residuals(self) -> tuple[Floats, Floats]:
         """Target minus chance, and the variance of the chance: [N] each."""
-        chance = 1 / (1 + np.exp(-(self.design @ self.coefficients + self.offset)))
+        chance = 1 / (1 + np.exp(-(self.coefficients @ self.design + self.offset)))
         return self.targets - chance, chance * (1 - chance)
 
 
 def _differences_by_bin(targets: Floats, scores: Floats, bins: int) -> Floats:
-    """Target minus score of each image in the column of its bin: [N, bins]."""
+    """Target minus score of each image in the row of its bin: [bins, N]."""
     place = np.minimum((scores * bins).astype(int), bins - 1)
-    columns = np.zeros((len(targets), bins))
-    columns[np.arange(len(targets)), place] = targets - scores
-    return columns
+    rows = np.zeros((bins, len(targets)))
+    rows[place, np.arange(len(targets))] = targets - scores
+    return rows
 
 
 def _calibration_error(summed: Floats, images: Floats) -> Floats:

@@ -23,7 +23,7 @@ from mmsn.representation.parallel import side_by_side
 from mmsn.representation.settings import SubgroupSettings
 from mmsn.representation.subgroups import GAP, VARIABLES, Groups, gap_of, group_aurocs, grouped, values_of
 from mmsn.statistics.bootstrap import patient_draws, percentile_interval
-from mmsn.statistics.ranking import Floats
+from mmsn.statistics.ranking import Floats, Ranking, checked, rank_all
 
 _LOWEST: Final = {"brier": 0.0, "ece": 0.0}
 
@@ -105,8 +105,9 @@ class GroupMeasurer:
         """Every measure of one run's scores [N, L]."""
         for variable in self.absent:
             yield Measured(variable, "all", "auroc", excluded="the study has no such variable")
+        rankings = rank_all(*checked(self._targets, scores, self.test_set.labels))
         for groups in self.groups:
-            yield from self._by_group(groups, scores)
+            yield from self._by_group(groups, rankings)
         yield from self._calibration(scores)
 
     def sentences(self) -> dict[str, list[str]]:
@@ -124,8 +125,8 @@ class GroupMeasurer:
         rule = f"Mean over the labels with {fewest} positive and {fewest} negative images of {images}."
         return {**said, CALIBRATION: [rule, f"Calibration error: {self.settings.bins} bins of equal width."]}
 
-    def _by_group(self, groups: Groups, scores: Floats) -> Iterator[Measured]:
-        found = group_aurocs(groups, self._targets, scores, self._resamples, self._threads)
+    def _by_group(self, groups: Groups, rankings: Sequence[Ranking]) -> Iterator[Measured]:
+        found = group_aurocs(groups, rankings, self._resamples, self._threads)
         for group in groups.groups:
             where = group.images, group.patients
             if group.excluded:

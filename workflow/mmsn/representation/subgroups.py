@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from mmsn.statistics.bootstrap import Resamples, bootstrap
-from mmsn.statistics.metrics import label_metrics
-from mmsn.statistics.ranking import Counts, Flags, Floats, Integers, checked, evaluable, rank_all
+from mmsn.statistics.bootstrap import Resamples, bootstrap_ranked
+from mmsn.statistics.metrics import ranked_metrics
+from mmsn.statistics.ranking import Flags, Floats, Integers, Ranking, evaluable
 
 UNKNOWN: Final = "unknown"
 GAP: Final = "gap"
@@ -113,26 +113,23 @@ def _group(name: str, rows: Flags, patients: Integers, targets: Floats, fewest: 
 
 
 def group_aurocs(
-    groups: Groups, targets: Floats, scores: Floats, weights: Resamples | Counts, threads: int | None
+    groups: Groups, rankings: Sequence[Ranking], drawn: Resamples, threads: int | None
 ) -> dict[str, tuple[float, Floats]]:
     """Macro AUROC of each compared group: value and replicates [R].
 
     Args:
         groups: of the test images.
-        targets: [N, L].
-        scores: [N, L].
-        weights: `patient_draws`, or [R, N] of `patient_resamples`, over all test images: groups are resampled together.
+        rankings: of every label, over all test images.
+        drawn: `patient_draws` of all test images: groups are resampled together.
         threads: as many as this process may use when None.
     """
     found: dict[str, tuple[float, Floats]] = {}
+    compared = [ranking for ranking, is_compared in zip(rankings, groups.labels, strict=True) if is_compared]
     for group in groups.compared:
-        truth, score = targets[group.rows][:, groups.labels], scores[group.rows][:, groups.labels]
-        truth, score = checked(truth, score)
-        rankings = rank_all(truth, score)
-        own = weights.of(group.rows) if isinstance(weights, Resamples) else weights[:, group.rows]
-        replicates = bootstrap(truth, score, own, threads=threads, rankings=rankings)
-        value = float(label_metrics(truth, score, [""] * truth.shape[1], rankings)["auroc"].mean())
-        found[group.name] = value, replicates.macro("auroc", np.ones(truth.shape[1], dtype=bool))
+        own = [ranking.of(group.rows) for ranking in compared]
+        replicates = bootstrap_ranked(own, drawn, threads, auprc=False)
+        value = float(np.mean([ranked_metrics(ranking)[0] for ranking in own]))
+        found[group.name] = value, replicates.macro("auroc", np.ones(len(own), dtype=bool))
     return found
 
 

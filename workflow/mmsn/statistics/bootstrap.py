@@ -145,21 +145,38 @@ def bootstrap(
         ValueError: arrays that do not fit, counts too large to add, or what `checked` refuses.
     """
     target, score = checked(targets, scores, labels)
-    drawn = _resamples(weights, target)
-    kernel, ranked = compiled(), rankings or rank_all(target, score)
-    resamples, columns = drawn.counts.shape[1], target.shape[1]
-    auroc, auprc = np.empty((columns, resamples)), np.empty((columns, resamples))
+    return bootstrap_ranked(rankings or rank_all(target, score), _resamples(weights, target), threads)
+
+
+def bootstrap_ranked(
+    rankings: Sequence[Ranking], drawn: Resamples, threads: int | None = None, auprc: bool = True
+) -> Replicates:
+    """`bootstrap` of labels whose images are sorted already.
+
+    Args:
+        rankings: L, of the images that `drawn` was made for, or of some of them (`Ranking.of`).
+        drawn: `image_draws` or `patient_draws`.
+        threads: as many as this process may use when left out.
+        auprc: False leaves it NaN, which takes half the time.
+
+    Raises:
+        ValueError: counts too large to add.
+    """
+    _refuse_large(drawn)
+    kernel = compiled()
+    resamples, columns = drawn.counts.shape[1], len(rankings)
+    of_auroc, of_auprc = np.empty((columns, resamples)), np.full((columns, resamples), np.nan)
 
     def fill(column: int) -> None:
-        ranking = ranked[column]
+        ranking = rankings[column]
         images = drawn.units[ranking.order], ranking.positive, *ranking.groups
         for start in range(0, resamples, RESAMPLES_A_PASS):
             stop = min(start + RESAMPLES_A_PASS, resamples)
-            kernel(drawn.counts, *images, start, stop, auroc[column], auprc[column])
+            kernel(drawn.counts, *images, start, stop, auprc, of_auroc[column], of_auprc[column])
 
     with ThreadPoolExecutor(threads or processors()) as pool:
         list(pool.map(fill, range(columns)))
-    return Replicates(auroc.T, auprc.T)
+    return Replicates(of_auroc.T, of_auprc.T)
 
 
 def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
@@ -213,7 +230,10 @@ def _resamples(weights: Counts | Resamples, targets: Floats) -> Resamples:
     if targets.ndim != 2 or found.units.shape != targets.shape[:1]:
         shape = found.counts.shape[1], found.units.size
         raise ValueError(f"weights {shape} must be [resamples, images] for targets {targets.shape}")
-    largest = found.largest
-    if largest > LARGEST_COUNT or largest * largest * len(targets) > _LARGEST_TOTAL:
-        raise ValueError(f"counts up to {largest} of {len(targets)} images are too large to add in 32 bits")
     return found
+
+
+def _refuse_large(drawn: Resamples) -> None:
+    largest, images = drawn.largest, drawn.units.size
+    if largest > LARGEST_COUNT or largest * largest * images > _LARGEST_TOTAL:
+        raise ValueError(f"counts up to {largest} of {images} images are too large to add in 32 bits")

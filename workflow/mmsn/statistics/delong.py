@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
-from mmsn.statistics.ranking import Flags, Floats, Integers, checked, why_not
+from mmsn.statistics.ranking import Flags, Floats, Integers, Ranking, checked, rank, rank_all, why_not
 
 Components: TypeAlias = tuple[Floats, ...]
 _COLUMNS = ("auroc_first", "auroc_second", "difference", "standard_error", "lo", "hi", "p")
@@ -58,32 +58,35 @@ def delong_test(
     _, other = checked(targets, second)
     if target.ndim != 1:
         raise ValueError(f"one label at a time: targets have shape {target.shape}, not [images]")
-    clusters = np.arange(target.size) if patients is None else np.asarray(patients)
-    if clusters.shape != target.shape:
-        raise ValueError(f"{clusters.shape} patients for {target.shape} targets")
-    return _test(target, _of_label(target, one), _of_label(target, other), clusters, level)
+    if patients is not None and np.shape(patients) != target.shape:
+        raise ValueError(f"{np.shape(patients)} patients for {target.shape} targets")
+    sample = _Sample.of(target, None if patients is None else _codes(np.asarray(patients)))
+    ours, theirs = (components(rank(target, scores), target.size) for scores in (one, other))
+    return _compare(sample, ours, theirs, level)
 
 
-def label_components(targets: ArrayLike, scores: ArrayLike) -> Components:
-    """What every test of one model needs of each label of targets and scores [N, L]: see `_components`."""
-    target, score = checked(targets, scores)
-    return tuple(_of_label(*columns) for columns in zip(target.T, score.T, strict=True))
+class LabelTests:
+    """DeLong's test of every label of one test set; what depends on targets and patients alone is looked up once."""
 
+    def __init__(self, targets: ArrayLike, labels: Sequence[str], patients: ArrayLike | None = None) -> None:
+        """Look at the classes.
 
-def _of_label(target: Floats, scores: Floats) -> Floats:
-    """Components of the images with a known target; none where a class is absent."""
-    known = ~np.isnan(target)
-    positive = target[known] == 1
-    return _components(positive, scores[known]) if positive.any() and not positive.all() else np.empty(0)
+        Args:
+            targets: [N, L] of 0, 1, or NaN for an image to ignore.
+            labels: L names.
+            patients: [N] patient of each image; without them every image is taken as independent.
+        """
+        target = np.ascontiguousarray(np.asarray(targets, dtype=np.float64).T)
+        codes = None if patients is None else _codes(np.asarray(patients))
+        self._labels, self._samples = list(labels), [_Sample.of(column, codes) for column in target]
 
-
-def _test(target: Floats, first: Floats, second: Floats, clusters: NDArray[Any], level: float) -> DeLong:
-    known = ~np.isnan(target)
-    positive = target[known] == 1
-    reason = why_not(int(positive.sum()), int((~positive).sum()))
-    if reason:
-        return _undecided(float("nan"), float("nan"), reason)
-    return _compare(positive, first, second, _codes(clusters[known]), level)
+    def compare(self, first: Components, second: Components, level: float = 0.95) -> pd.DataFrame:
+        """Every label of two models' `label_components`; columns as of `delong_per_label`."""
+        rows = [
+            {"label": label, **asdict(_compare(sample, one, other, level))}
+            for label, sample, one, other in zip(self._labels, self._samples, first, second, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["label", *_COLUMNS, "excluded"])
 
 
 def delong_per_label(
@@ -93,7 +96,6 @@ def delong_per_label(
     labels: Sequence[str],
     patients: ArrayLike | None = None,
     level: float = 0.95,
-    components: tuple[Components, Components] | None = None,
 ) -> pd.DataFrame:
     """`delong_test` of every label of targets and scores [N, L].
 
@@ -104,28 +106,78 @@ def delong_per_label(
         labels: L names.
         patients: [N] patient of each image.
         level: of the interval.
-        components: `label_components` of both models, where they are known already.
 
     Returns:
         One row a label: label, auroc_first, auroc_second, difference, standard_error, lo, hi, p, excluded.
     """
-    target, _ = checked(targets, first, labels)
-    pairs = components or (label_components(targets, first), label_components(targets, second))
-    clusters = np.arange(len(target)) if patients is None else _codes(np.asarray(patients))
-    rows = [
-        {"label": label, **asdict(_test(target[:, k], pairs[0][k], pairs[1][k], clusters, level))}
-        for k, label in enumerate(labels)
-    ]
-    return pd.DataFrame(rows, columns=["label", *_COLUMNS, "excluded"])
+    target, one = checked(targets, first, labels)
+    _, other = checked(targets, second, labels)
+    ours, theirs = (label_components(rank_all(target, scores), len(target)) for scores in (one, other))
+    return LabelTests(target, labels, patients).compare(ours, theirs, level)
 
 
-def _compare(positive: Flags, of_first: Floats, of_second: Floats, patient: Integers, level: float) -> DeLong:
-    auroc_first, auroc_second = float(of_first[positive].mean()), float(of_second[positive].mean())
-    components = of_first - of_second
+def label_components(rankings: Sequence[Ranking], images: int) -> Components:
+    """`components` of every label."""
+    return tuple(components(ranking, images) for ranking in rankings)
+
+
+def components(ranking: Ranking, images: int) -> Floats:
+    """Share of the other class that each image is on the right side of, ties one half: [N].
+
+    Images of the other class below, and half of those at the same score, are counted along the sort: no pair is
+    looked at (as with the midranks of Sun & Xu 2014, IEEE Signal Processing Letters 21:1389, which take three). NaN for
+    images without a known target, and where a class is absent.
+    """
+    right = np.full(images, np.nan)
+    if ranking.positives * ranking.negatives == 0:
+        return right
+    starts, stops = ranking.ends
+    before, up_to = (ranking.found[ends] for ends in (starts, stops))
+    sizes = stops - starts
+    positives_above = np.repeat((before + up_to) / 2, sizes)  # and half of those at the same score
+    negatives_above = np.repeat((starts - before + stops - up_to) / 2, sizes)
+    share = np.where(ranking.positive, 1 - negatives_above / ranking.negatives, positives_above / ranking.positives)
+    right[ranking.order] = share
+    return right
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """One label's images with a known target, and all that a variance needs of their classes and patients."""
+
+    known: Flags
+    """[N]"""
+    positive: Flags
+    """[n] of the known."""
+    patient: Integers | None
+    """[n] codes; None where every image is independent."""
+    with_positive: int
+    """Patients, or images, with a positive image."""
+    with_negative: int
+
+    @classmethod
+    def of(cls, target: Floats, codes: Integers | None) -> "_Sample":
+        known = ~np.isnan(target)
+        positive = target[known] == 1
+        if codes is None:
+            found = int(positive.sum())
+            return cls(known, positive, None, found, positive.size - found)
+        patient = _codes(codes[known])
+        return cls(known, positive, patient, _distinct(patient[positive]), _distinct(patient[~positive]))
+
+
+def _compare(sample: _Sample, of_first: Floats, of_second: Floats, level: float) -> DeLong:
+    positive = sample.positive
+    reason = why_not(int(positive.sum()), int((~positive).sum()))
+    if reason:
+        return _undecided(float("nan"), float("nan"), reason)
+    first, second = of_first[sample.known], of_second[sample.known]
+    auroc_first, auroc_second = float(first[positive].mean()), float(second[positive].mean())
+    components = first - second
     difference = float(components[positive].mean())
-    if min(_distinct(patient[positive]), _distinct(patient[~positive])) < 2:
+    if min(sample.with_positive, sample.with_negative) < 2:
         return _undecided(auroc_first, auroc_second, "fewer than two patients with a positive or a negative image")
-    error = float(np.sqrt(max(_variance(positive, components, patient), 0.0)))
+    error = float(np.sqrt(max(_variance(sample, components), 0.0)))
     if error == 0:
         if difference != 0:
             return _undecided(auroc_first, auroc_second, "the estimated variance is zero")
@@ -133,31 +185,6 @@ def _compare(positive: Flags, of_first: Floats, of_second: Floats, patient: Inte
     margin = error * float(norm.ppf((1 + level) / 2))
     p = 2 * float(norm.sf(abs(difference) / error))
     return DeLong(auroc_first, auroc_second, difference, error, difference - margin, difference + margin, p, "")
-
-
-def _components(positive: Flags, scores: Floats) -> Floats:
-    """Share of the other class that each image is on the right side of, ties one half: [N].
-
-    Images of the other class below, and half of those at the same score, are counted along one sort: no pair is
-    looked at (as with the midranks of Sun & Xu 2014, IEEE Signal Processing Letters 21:1389, which take three).
-    """
-    order = np.argsort(scores)
-    ranked, is_positive = scores[order], positive[order]
-    first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-    group = np.repeat(np.arange(first.size), np.diff(np.r_[first, ranked.size]))
-    positives, negatives = np.add.reduceat(is_positive, first, dtype=np.int64), np.diff(np.r_[first, ranked.size])
-    negatives = negatives - positives
-    below = np.where(is_positive, _midpoints(negatives)[group], _midpoints(positives)[group])
-    share = np.where(is_positive, below / negatives.sum(), 1 - below / positives.sum())
-    right: Floats = np.empty_like(share)
-    right[order] = share
-    return right
-
-
-def _midpoints(counts: Integers) -> Floats:
-    """How many lie in earlier groups, and half of the own group's."""
-    middle: Floats = np.cumsum(counts) - counts / 2
-    return middle
 
 
 def _codes(clusters: NDArray[Any]) -> Integers:
@@ -173,22 +200,27 @@ def _distinct(codes: Integers) -> int:
     return int(np.count_nonzero(np.bincount(codes)))
 
 
-def _variance(positive: Flags, components: Floats, patient: Integers) -> float:
+def _variance(sample: _Sample, components: Floats) -> float:
     """Variance of the mean component (Obuchowski 1997, Biometrics 53:567, S10/M + S01/N + 2 S11/MN).
 
     Linear in the components: given the difference of two models' components it is the variance of the
-    difference, V1 + V2 - 2 V12, without the cancellation.
+    difference, V1 + V2 - 2 V12, without the cancellation. An image that is its own patient is in one class alone, so
+    S11 is 0 where every image is independent.
     """
+    positive = sample.positive
     centred = components - components[positive].mean()
-    patients = int(patient.max()) + 1
     positives, negatives = int(positive.sum()), int((~positive).sum())
-    with_positive, with_negative = _distinct(patient[positive]), _distinct(patient[~positive])
-    of_positive = np.bincount(patient, centred * positive, patients)
-    of_negative = np.bincount(patient, centred * ~positive, patients)
-    s10 = with_positive / (with_positive - 1) / positives * (of_positive**2).sum()
-    s01 = with_negative / (with_negative - 1) / negatives * (of_negative**2).sum()
-    s11 = patients / (patients - 1) * (of_positive * of_negative).sum()
-    return float(s10 / positives + s01 / negatives + 2 * s11 / (positives * negatives))
+    s11 = 0.0
+    if sample.patient is None:
+        of_positive, of_negative = centred[positive], centred[~positive]
+    else:
+        patients = int(sample.patient.max()) + 1
+        of_positive = np.bincount(sample.patient, centred * positive, patients)
+        of_negative = np.bincount(sample.patient, centred * ~positive, patients)
+        s11 = patients / (patients - 1) * float((of_positive * of_negative).sum())
+    s10 = sample.with_positive / (sample.with_positive - 1) / positives * float((of_positive**2).sum())
+    s01 = sample.with_negative / (sample.with_negative - 1) / negatives * float((of_negative**2).sum())
+    return s10 / positives + s01 / negatives + 2 * s11 / (positives * negatives)
 
 
 def _undecided(auroc_first: float, auroc_second: float, reason: str) -> DeLong:

@@ -8,9 +8,10 @@ import numpy as np
 
 from mmsn.statistics.ranking import Bytes, Flags, Floats, Integers
 
-Kernel: TypeAlias = Callable[[Bytes, Integers, Flags, Integers, Integers, int, int, Floats, Floats], None]
+Kernel: TypeAlias = Callable[[Bytes, Integers, Flags, Integers, Integers, int, int, bool, Floats, Floats], None]
 _SIGNATURE = (
-    "void(uint8[:, ::1], int64[::1], boolean[::1], int64[::1], int64[::1], int64, int64, float64[::1], float64[::1])"
+    "void(uint8[:, ::1], int64[::1], boolean[::1], int64[::1], int64[::1], int64, int64, boolean, "
+    + "float64[::1], float64[::1])"
 )
 LARGEST_COUNT: Final = 15
 """Of a unit in a resample: sixteen rows are added in bytes. Drawing n of n reaches 16 once in 10^13 counts."""
@@ -28,6 +29,7 @@ def resampled_metrics(
     stops: Integers,
     start: int,
     stop: int,
+    precise: bool,
     auroc: Floats,
     auprc: Floats,
 ) -> None:
@@ -37,7 +39,7 @@ def resampled_metrics(
     patient's, so that the few patients' rows stay near the processor. A row holds one unit's counts in all resamples
     side by side, so every loop below runs over consecutive memory and becomes vector instructions. Groups of equal
     scores without a positive image only add negatives; `starts` and `stops` [G] are those with one, and end with an
-    empty group after the last image.
+    empty group after the last image. Unless `precise`, `auprc` is filled with NaN.
 
     Counts are integers, so AUROC is exact up to its one division. A resample without a positive or a negative
     gives NaN.
@@ -72,14 +74,22 @@ def resampled_metrics(
                 few[r] = 0
         if stops[place] - image == 1:  # one positive image without a tie
             a = weights[units[image], start:stop]
-            for r in range(width):
-                count = np.int32(a[r])
-                found = np.int32(positives[r] + count)
-                positives[r] = found
-                pairs[r] += np.int32(count * negatives[r])
-                called = np.float64(max(np.int32(found + negatives[r]), np.int32(1)))  # nothing drawn yet: 0, not 0/0
-                numerator[r] = numerator[r] * called + np.float64(np.int32(count * found)) * denominator[r]
-                denominator[r] *= called
+            if precise:
+                for r in range(width):
+                    count = np.int32(a[r])
+                    found = np.int32(positives[r] + count)
+                    positives[r] = found
+                    pairs[r] += np.int32(count * negatives[r])
+                    called = np.float64(
+                        max(np.int32(found + negatives[r]), np.int32(1))
+                    )  # nothing drawn yet: 0, not 0/0
+                    numerator[r] = numerator[r] * called + np.float64(np.int32(count * found)) * denominator[r]
+                    denominator[r] *= called
+            else:
+                for r in range(width):
+                    count = np.int32(a[r])
+                    positives[r] += count
+                    pairs[r] += np.int32(count * negatives[r])
             waiting += 1
         elif stops[place] > image:
             for r in range(width):
@@ -107,7 +117,7 @@ def resampled_metrics(
             auprc[start + r] = np.nan
         else:
             auroc[start + r] = 1 - lost[r] / (2.0 * positives[r] * negatives[r])
-            auprc[start + r] = precision[r] / positives[r]
+            auprc[start + r] = precision[r] / positives[r] if precise else np.nan
 
 
 @cache

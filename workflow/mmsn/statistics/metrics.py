@@ -47,22 +47,31 @@ def label_metrics(
         One row a label: label, positives, negatives, auroc, auprc, excluded. `excluded` is empty, or says why
         the metrics are NaN and the label takes no part in a macro mean.
     """
-    target, score = checked(targets, scores, labels)
-    rows = []
-    for label, ranking in zip(labels, rankings or rank_all(target, score), strict=True):
-        positive, negative = _by_group(ranking, np.ones(ranking.order.size))
-        positives, negatives = int(positive.sum()), int(negative.sum())
-        rows.append(
-            {
-                "label": label,
-                "positives": positives,
-                "negatives": negatives,
-                "auroc": _auroc(positive, negative),
-                "auprc": _average_precision(positive, negative),
-                "excluded": why_not(positives, negatives),
-            }
-        )
+    ranked = rankings or rank_all(*checked(targets, scores, labels))
+    rows = [
+        {
+            "label": label,
+            "positives": ranking.positives,
+            "negatives": ranking.negatives,
+            **dict(zip(("auroc", "auprc"), ranked_metrics(ranking), strict=True)),
+            "excluded": why_not(ranking.positives, ranking.negatives),
+        }
+        for label, ranking in zip(labels, ranked, strict=True)
+    ]
     return pd.DataFrame(rows, columns=["label", "positives", "negatives", "auroc", "auprc", "excluded"])
+
+
+def ranked_metrics(ranking: Ranking) -> tuple[float, float]:
+    """`auroc` and `average_precision` of images that are sorted already: only groups with a positive are looked at."""
+    if ranking.positives * ranking.negatives == 0:
+        return float("nan"), float("nan")
+    starts, stops = (ends[:-1] for ends in ranking.groups)
+    found = ranking.found
+    before, up_to = (found[ends] for ends in (starts, stops))
+    own = up_to - before
+    lost = own * (starts - before + stops - up_to)  # twice: a tie is half a pair
+    area = 1 - lost.sum() / (2 * ranking.positives * ranking.negatives)
+    return float(area), float((own * (up_to / stops)).sum() / ranking.positives)
 
 
 def _weight_by_group(targets: ArrayLike, scores: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats]:

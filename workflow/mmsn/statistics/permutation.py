@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mmsn.statistics.bootstrap import RESAMPLES_A_PASS, Replicates, Resamples, processors
-from mmsn.statistics.ranking import Counts, Flags, Floats, checked, rank
+from mmsn.statistics.ranking import Counts, Ranking, checked, last_of_group, rank_all
 from mmsn.statistics.swapped_kernel import compiled
 
 _ROUNDING: Final = 1e-10
@@ -64,6 +64,15 @@ def permuted_differences(
     labels: Sequence[str] | None = None,
     threads: int | None = None,
 ) -> Replicates:
+    """`permuted_rankings` of targets and scores [N, L], with L names for error messages."""
+    target, one = checked(targets, first, labels)
+    _, other = checked(targets, second, labels)
+    return permuted_rankings(rank_all(target, one), rank_all(target, other), swaps, threads)
+
+
+def permuted_rankings(
+    first: Sequence[Ranking], second: Sequence[Ranking], swaps: Swaps, threads: int | None = None
+) -> Replicates:
     """AUROC and AUPRC of the first model minus those of the second in every permutation, exact with ties.
 
     Each model's scores of a label are replaced by their midranks before they change places, so a model may be on
@@ -72,27 +81,20 @@ def permuted_differences(
     and one pass serves both models.
 
     Args:
-        targets: [N, L] of 0, 1, or NaN for an image to ignore.
-        first: [N, L] scores.
-        second: [N, L] scores.
+        first: of every label.
+        second: of the same images.
         swaps: of the same images.
-        labels: L names for error messages.
         threads: as many as this process may use when left out.
 
     Returns:
         [R, L] each; NaN for labels without both classes.
     """
-    target, one = checked(targets, first, labels)
-    _, other = checked(targets, second, labels)
-    known = ~np.isnan(target)
-    ranks = [_midranks(scores, known) for scores in (one, other)]
-    twice, pair = np.concatenate([target, target]), np.concatenate(ranks)
     drawn, kernel = swaps.resamples, compiled()
-    columns, permutations = target.shape[1], drawn.counts.shape[1]
+    columns, permutations = len(first), drawn.counts.shape[1]
     auroc, auprc = (np.empty((columns, 2, permutations)) for _ in range(2))
 
     def fill(column: int) -> None:
-        ranking = rank(twice[:, column], pair[:, column])
+        ranking = _together(first[column], second[column], drawn.units.size // 2)
         images = drawn.units[ranking.order], ranking.positive, *ranking.groups
         for start in range(0, permutations, RESAMPLES_A_PASS):
             stop = min(start + RESAMPLES_A_PASS, permutations)
@@ -122,12 +124,10 @@ def permutation_p(differences: ArrayLike, observed: float, exact: bool) -> float
     return as_large / values.size if exact else (1 + as_large) / (1 + values.size)
 
 
-def _midranks(scores: Floats, known: Flags) -> Floats:
-    """Midrank of each image among the images of its label with a known target; the others keep 0."""
-    ranks = np.zeros_like(scores)
-    for column, own in enumerate(known.T):
-        ranking = rank(np.where(own, 0.0, np.nan), scores[:, column])
-        stops = np.flatnonzero(ranking.last) + 1
-        sizes = np.diff(stops, prepend=0)
-        ranks[ranking.order, column] = np.repeat(ranking.order.size + (1 + sizes) / 2 - stops, sizes)
-    return ranks
+def _together(first: Ranking, second: Ranking, images: int) -> Ranking:
+    """Both models' images by midrank; those of the second are rows `images` and on."""
+    midranks = np.concatenate([first.midranks, second.midranks])
+    order = np.argsort(-midranks, kind="stable")  # both halves are sorted: a stable sort only merges them
+    rows = np.concatenate([first.order, second.order + images])
+    positive = np.concatenate([first.positive, second.positive])
+    return Ranking(rows[order], positive[order], last_of_group(midranks[order]))

@@ -65,13 +65,36 @@ def swapped_metrics(
         if image == stops[place]:  # the empty group at the end
             continue
         seen_above, in_group = seen_negatives, 0
+        for tied in range(image, stops[place]):
+            in_group += positive[tied]
+        if stops[place] - image == 2 and in_group == 1:  # midranks are the same numbers in both models: the usual group
+            seen_positives += 1
+            seen_negatives += 1
+            own = image if positive[image] else image + 1
+            a, b = weights[units[own], start:stop], weights[units[2 * image + 1 - own], start:stop]
+            all_positives, all_negatives = np.int32(seen_positives), np.int32(seen_negatives)
+            all_above = np.int32(seen_above)
+            for r in range(width):
+                mine = np.int32(a[r])  # 1 where the first model has the positive, else the second has it
+                before = negatives[r]
+                negatives[r] = np.int32(before + b[r])
+                positives[r] = np.int32(positives[r] + mine)
+                true = positives[r] if mine == 1 else np.int32(all_positives - positives[r])
+                false = negatives[r] if mine == 1 else np.int32(all_negatives - negatives[r])
+                over = before if mine == 1 else np.int32(all_above - before)
+                losing, right = np.int32(over + false), np.float64(true) / np.float64(np.int32(true + false))
+                lost[0, r] += np.int32(losing * mine)
+                lost[1, r] += np.int32(losing * np.int32(1 - mine))
+                precision[0, r] += right * np.float64(mine)
+                precision[1, r] += right * np.float64(np.int32(1 - mine))
+            image = stops[place]
+            continue
         for r in range(width):
             above[r] = negatives[r]
             group[r] = 0
         for tied in range(image, stops[place]):
             a = weights[units[tied], start:stop]
             counted = group if positive[tied] else negatives
-            in_group += positive[tied]
             for r in range(width):
                 counted[r] += a[r]
         seen_positives += in_group
