@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from mmsn.statistics.ranking import Flags, Floats, Integers, Ranking, checked, rank, rank_all, why_not
 
@@ -182,8 +182,8 @@ def _compare(sample: _Sample, of_first: Floats, of_second: Floats, level: float)
         if difference != 0:
             return _undecided(auroc_first, auroc_second, "the estimated variance is zero")
         return DeLong(auroc_first, auroc_second, 0.0, 0.0, 0.0, 0.0, 1.0, "")
-    margin = error * float(norm.ppf((1 + level) / 2))
-    p = 2 * float(norm.sf(abs(difference) / error))
+    margin = error * float(ndtri((1 + level) / 2))
+    p = 2 * float(ndtr(-abs(difference) / error))
     return DeLong(auroc_first, auroc_second, difference, error, difference - margin, difference + margin, p, "")
 
 
