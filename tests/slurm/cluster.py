@@ -111,7 +111,7 @@ def _write_settings(cluster: Cluster, accounting: dict[str, object]) -> None:
         "SchedulerParameters": "sched_interval=1,bf_interval=1,sched_min_interval=200000",
         "GresTypes": "gpu",
         "SlurmdParameters": "config_overrides",  # a node as a cluster has it, whatever this machine is
-        "ReturnToService": 2,
+        "ReturnToService": 1,  # one that is late comes back by itself, one that was set down when it is told to
         "MailProg": "/bin/true",
         "KillWait": 5,
         "MinJobAge": 600,  # finished jobs can be asked for, where squeue is the only place to ask

@@ -42,7 +42,8 @@ def submitted(slurm, tmp_path_factory) -> Iterator[Submitted]:
     project = Project(tmp_path_factory.mktemp("slurm"))
     drawn = project.mmsn("synth", "--output", "data", "--patients", "48", "--side", "48", "--seed", "3")
     assert drawn.returncode == 0, drawn.stdout
-    packed = project.snakemake("results/images/mimic-cxr/index.parquet")
+    two_at_once = ("--set-threads", "image_shard=1")
+    packed = project.snakemake("results/images/mimic-cxr/index.parquet", *two_at_once)
     assert packed.returncode == 0, packed.stdout
     study = Submitted(project, slurm)
     with study.running(*STUDY, ask="squeue" if accounting.missing() else None) as run:

@@ -26,7 +26,7 @@ def signs() -> list[str]:
         found.append("SLURM_CONF names a cluster")
     if _RUNNING.is_dir() and any(_RUNNING.iterdir()):
         found.append(f"{_RUNNING} holds files")
-    found += [f"{name} runs" for name in sorted(_DAEMONS & _running())]
+    found += [f"{name} runs" for name in sorted(_DAEMONS & running())]
     return found or [f"{' '.join(words)} is answered" for words in _ASKED if _answered(*words)]
 
 
@@ -48,7 +48,8 @@ def _settings() -> list[Path]:
     return sorted(path for folder in folders for name in SETTINGS if os.path.lexists(path := folder / name))
 
 
-def _running() -> set[str]:
+def running() -> set[str]:
+    """Names of the programs that run on this machine."""
     names = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:

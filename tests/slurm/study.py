@@ -19,19 +19,22 @@ from tests.workflow.project import Project
 GPU_RULES = ("rule_pretrain", "rule_linear", "rule_finetune", "rule_once", "rule_low_data")
 METHODS = ("msn", "msn+ehr.sex")
 MODEL = "results/pretrain/vit-ci/{}/seed0"
-_LOW = "results/evaluate/low-data/finetune/20pct/draw{}/mimic-cxr/vit-ci/msn/seed0/predictions.parquet"
+_LOW = "results/evaluate/low-data/linear/20pct/draw{}/mimic-cxr/vit-ci/msn/seed0/predictions.parquet"
 STUDY = (
     *(f"{MODEL.format(method)}/encoder.safetensors" for method in METHODS),
     "results/evaluate/linear/mimic-cxr/vit-ci/msn/seed0/predictions.parquet",
+    "results/evaluate/finetune/mimic-cxr/vit-ci/msn/seed0/predictions.parquet",
     "results/embeddings/mimic-cxr/vit-ci/msn/seed0.parquet",
     *(_LOW.format(draw) for draw in range(2)),
 )
 """From tables and pixels to a model trained on few images: submissions on a GPU and without, groups of both kinds."""
 OPTIONS = (
-    *("--workflow-profile", "profiles/slurm", "--slurm-no-account", "--slurm-init-seconds-before-status-checks", "2"),
+    *("--workflow-profile", "profiles/slurm", "--slurm-no-account"),
     *("--jobs", "6", "--latency-wait", "5", "--configfile", "workflow/configs/ci.yaml"),
-    *("--config", 'pretrain={"epochs": 150, "early_stop_patience": 0}'),
+    *("--config", 'pretrain={"epochs": 80, "early_stop_patience": 0}'),
 )
+"""Epochs enough that a training is still at work when it is taken away for the fourth time, some ten epochs in."""
+_SNAKEMAKE = Path(__file__).with_name("snakemake_that_asks_often.py")
 SECONDS = 240
 """That a test waits for one thing to happen."""
 
@@ -52,7 +55,7 @@ class Submitted:
         environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), self.cluster.environment["PATH"]])
         with self._output.open("wb") as output:
             run = subprocess.Popen(
-                [sys.executable, "-m", "snakemake", *targets, *OPTIONS, *status],
+                [sys.executable, "-P", str(_SNAKEMAKE), *targets, *OPTIONS, *status],  # -P: not the modules beside it
                 cwd=self.project.folder,
                 env=environment,
                 stdout=output,

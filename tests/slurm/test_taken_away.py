@@ -2,12 +2,12 @@
 
 import os
 import signal
-import subprocess
 import time
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.slurm import production
 from tests.slurm.cluster import freeze, processes, wake
 from tests.slurm.study import METHODS, MODEL, Pretraining, Submitted, until
 
@@ -38,25 +38,20 @@ def lost(submitted) -> str:
 @pytest.fixture(scope="module")
 def taken_away(submitted, lost) -> tuple[Submitted, str]:
     """Both models trained to their end, from what was saved, however often their jobs were taken away."""
-    hanging, disturbed = (Pretraining(submitted, method) for method in METHODS)
-    with submitted.running(*ENCODERS) as run:
-        jobs, frozen = {}, {}
-        for training in (hanging, disturbed):
-            jobs[training] = training.at_work()
-            frozen[training] = freeze(submitted.project.folder, "pretrain", training.method)
+    trainings = hanging, disturbed = [Pretraining(submitted, method) for method in METHODS]
+    with submitted.running(*ENCODERS) as run, ThreadPoolExecutor() as side:
+        (hangs, _), (lives, frozen) = side.map(_held, trainings)
+        for training in trainings:
             _silent_for_ten_minutes(training)
         said = submitted.status()
-        submitted.cluster("scontrol", "update", f"JobId={jobs[hanging]}", "TimeLimit=1")
-        wake(frozen[disturbed])
-        submitted.cluster("scancel", "--signal=TERM", jobs[disturbed])
-        submitted.cluster("scontrol", "requeue", disturbed.at_work())
-        hanging.at_work()
-        _node("state=down", "reason=test", study=submitted)
-        with suppress(subprocess.CalledProcessError):  # its slurmd may have registered again by now: it is up then
-            _node("state=resume", study=submitted)
-        until(
-            lambda: "down" not in submitted.cluster("sinfo", "--noheader", "--format=%T"), "the node is lost", submitted
-        )
+        submitted.cluster("scontrol", "update", f"JobId={hangs}", "EndTime=now")  # its time limit, without the hours
+        tried_again = side.submit(_held, hanging)  # when Slurm has ended it, while the other is taken away twice
+        wake(frozen)
+        submitted.cluster("scontrol", "requeue", lives)
+        submitted.cluster("scancel", "--signal=TERM", disturbed.at_work())
+        disturbed.at_work()
+        wake(tried_again.result()[1])
+        _node_fails(submitted)
         until(lambda: run.poll() is not None, "it does not end", submitted)
     assert run.returncode == 0, submitted.said()
     return submitted, said
@@ -90,5 +85,17 @@ def _silent_for_ten_minutes(training: Pretraining) -> None:
     os.utime(training.log, (then, then))
 
 
-def _node(*changes: str, study: Submitted) -> None:
-    study.cluster("scontrol", "update", f"NodeName={study.cluster.host}", *changes)
+def _held(training: Pretraining) -> tuple[str, list[int]]:
+    """The job that trains a model, and its processes, which hang as soon as they have saved something new."""
+    job = training.at_work()
+    return job, freeze(training.study.project.folder, "pretrain", training.method)
+
+
+def _node_fails(study: Submitted) -> None:
+    """The node goes down under both jobs, and is back when it has ended them: Slurm drains one that still runs them."""
+    node = f"NodeName={study.cluster.host}"
+    assert len(study.cluster("squeue", "--noheader", "--states=running").splitlines()) == len(METHODS)
+    study.cluster("scontrol", "update", node, "state=down", "reason=test")
+    until(lambda: "slurmstepd" not in production.running(), "the node's jobs do not end", study)
+    assert study.cluster("sinfo", "--noheader", "--format=%T").startswith("down")
+    study.cluster("scontrol", "update", node, "state=resume")

@@ -24,8 +24,7 @@ def package(tmp_path, monkeypatch):
 
 def _digest():
     provenance._closure.cache_clear()
-    provenance._imports.cache_clear()
-    provenance._file_digest.cache_clear()
+    provenance._read.cache_clear()
     return code_digest("stage.command")
 
 

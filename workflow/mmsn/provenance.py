@@ -7,7 +7,7 @@ its verb uses: a changed loss re-runs it, a touched file, a comment or a pulled 
 import ast
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -38,6 +38,7 @@ PLUMBING: Final = frozenset(
 MIB: Final = 1 << 20
 SAMPLED_ABOVE: Final = 512 * MIB
 BLOCKS: Final = 64
+_HOLD_STATEMENTS: Final = (ast.stmt, ast.excepthandler, ast.match_case)
 
 
 def code_digest(*modules: str, without: Iterable[str] = ()) -> str:
@@ -52,7 +53,7 @@ def code_digest(*modules: str, without: Iterable[str] = ()) -> str:
     """
     total = hashlib.sha256()
     for path in sorted(_closure(PACKAGE, *modules) - {PACKAGE / name for name in without}):
-        total.update(f"{path.relative_to(PACKAGE)}:{_file_digest(path)}\n".encode())
+        total.update(f"{path.relative_to(PACKAGE)}:{_read(path)[1]}\n".encode())
     return total.hexdigest()[:16]
 
 
@@ -101,7 +102,7 @@ def _closure(package: Path, *modules: str) -> frozenset[Path]:
             continue
         found.add(path)
         found.update(_data_beside(package, path))
-        waiting.extend(_imports(path))
+        waiting.extend(_read(path)[0])
     return frozenset(found)
 
 
@@ -121,30 +122,31 @@ def _module_path(module: str) -> Path | None:
 
 
 @cache
-def _imports(path: Path) -> tuple[str, ...]:
-    names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mmsn":
-            base = (node.module or "").removeprefix("mmsn").lstrip(".")
-            names += [base] if base else []
-            names += [f"{base}.{alias.name}".lstrip(".") for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names += [a.name.removeprefix("mmsn.") for a in node.names if a.name.startswith("mmsn.")]
-    return tuple(names)
-
-
-@cache
-def _file_digest(path: Path) -> str:
+def _read(path: Path) -> tuple[tuple[str, ...], str]:
+    """Modules of ours that a file imports, and its digest: from one reading, as every job's start reads them all."""
     text = path.read_text(encoding="utf-8")
+    imported: tuple[str, ...] = ()
     if path.suffix == ".py":
-        text = ast.dump(_without_docstrings(ast.parse(text)))
+        tree = ast.parse(text)
+        imported = tuple(_imports(tree))
+        text = ast.dump(_without_docstrings(tree))
     elif path.suffix == ".sql":
         text = sql_without_comments(text)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return imported, hashlib.sha256(text.encode()).hexdigest()
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in _statements(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mmsn":
+            base = (node.module or "").removeprefix("mmsn").lstrip(".")
+            yield from [base] if base else []
+            yield from (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (a.name.removeprefix("mmsn.") for a in node.names if a.name.startswith("mmsn."))
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [
                 statement
@@ -152,3 +154,12 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
                 if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
             ]
     return tree
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """A module and the statements in it, not their expressions: most of a tree, and no import or docstring in them."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, _HOLD_STATEMENTS)]
