@@ -71,7 +71,8 @@ rule features:
 
 
 onstart:
-    check_right_to_write(workflow.dag)
+    if not workflow.touch:
+        check_right_to_write(workflow.dag)
     without_default_rate(workflow.scheduler)
 
 

@@ -299,7 +299,7 @@ def tables_about(about, protocol=""):
 
 
 def check_right_to_write(dag):
-    """One line about the first folder that no job could write to; Snakemake itself ends with a traceback there."""
+    """One line where Snakemake would end all jobs with a traceback."""
     try:
         check_outputs(Path(str(output)) for job in dag.needrun_jobs() for output in job.output)
     except UserError as error:

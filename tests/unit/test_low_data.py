@@ -30,7 +30,7 @@ from mmsn.reporting.low_data_intervals import with_intervals
 from mmsn.reporting.low_data_table import low_data_tables
 from mmsn.reporting.predictions import from_table
 from mmsn.reporting.settings import StatisticsSettings
-from mmsn.statistics.bootstrap import patient_resamples
+from mmsn.statistics.bootstrap import image_resamples, patient_resamples
 from mmsn.study import load_study
 from mmsn.study_command import merged
 from tests.unit.test_reporting import describe
@@ -246,7 +246,11 @@ def test_intervals_are_percentiles_of_scikit_learns_macro_means_in_resamples_of_
         [row.mean_lo_patient, row.mean_hi_patient]
     )
     assert row.mean_lo_patient < row["mean"] < row.mean_hi_patient
-    assert (row.best_lo, row.best_hi) != (row.best_lo_patient, row.best_hi_patient)
+    targets, scores, _ = _scores_of(stored[0], 0.1, row.best_draw)
+    published = [
+        roc_auc_score(targets, scores, sample_weight=weight) for weight in image_resamples(len(targets), 40, 4)
+    ]
+    assert np.quantile(published, [0.025, 0.975]) == pytest.approx([row.best_lo, row.best_hi])
 
 
 def test_means_over_the_same_subsets_are_compared_with_the_reference(stored):

@@ -132,8 +132,8 @@ def test_what_many_models_of_few_images_cost_to_score_is_counted_by_their_files(
         threads: 3600 * Estimator([], published, None).cost(dataclasses.replace(table, threads=threads)).hours
         for threads in (1, 4)
     }
-    assert seconds[1] == pytest.approx(12 + 480 * (0.4 + 0.8))
-    assert seconds[4] == pytest.approx(12 + 480 * (0.4 + 0.2))
+    assert seconds[1] == pytest.approx(12 + 480 * (0.1 + 0.3))
+    assert seconds[4] == pytest.approx(12 + 480 * (0.1 + 0.075))
     no_files = dataclasses.replace(table, inputs=("results/statistics/linear/summary.parquet",))
     assert 3600 * Estimator([], published, None).cost(no_files).hours == pytest.approx(12)
 

@@ -86,13 +86,22 @@ def test_a_lock_that_a_living_snakemake_holds_is_left_to_snakemake(tmp_path):
     other.wait()
 
 
-def test_a_folder_that_a_job_could_not_write_to_is_named(tmp_path, monkeypatch):
+def test_a_result_that_nobody_may_remove_is_named(tmp_path, monkeypatch):
     protected = tmp_path / "results/pretrain"
     protected.mkdir(parents=True)
+    (protected / "kept.safetensors").touch()
     monkeypatch.setattr(os, "access", lambda path, _: path != protected)
-    check_outputs([tmp_path / "results/tables/linear.csv", tmp_path / "results/new/one/of/them.csv"])
-    with pytest.raises(UserError, match="results/pretrain: no right to write results here"):
-        check_outputs([tmp_path / "results/tables/linear.csv", protected / "vit-tiny/msn/encoder.safetensors"])
+    check_outputs([tmp_path / "results/tables/linear.csv", protected / "new.safetensors"])  # its own job says so
+    with pytest.raises(
+        UserError, match=r"pretrain/kept\.safetensors: to be made \(snakemake -n says why\), but there is no"
+    ):
+        check_outputs([tmp_path / "results/tables/linear.csv", protected / "kept.safetensors"])
+
+
+def test_a_disk_that_may_only_be_read_is_named_where_nothing_is_there_yet(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with pytest.raises(UserError, match=r"results/new\.csv: to be made .* mount its disk for writing"):
+        check_outputs([tmp_path / "results/new.csv"])
 
 
 @pytest.mark.parametrize(("asked", "kept"), [([], False), (["--max-jobs-per-timespan", "50/1m"], True)])

@@ -21,13 +21,13 @@ NAMES = ("A", "B")
 
 
 def predicted(images=400, strength=(1.0, 1.0), seed=0):
-    """Groups F and M (two patients' images alternate), targets [N, 2], scores as strong in each group as told."""
+    """Groups F and M (two patients' images alternate), targets [N, 2], tied scores as strong in each group as told."""
     rng = np.random.default_rng(seed)
     sex = np.where(np.arange(images) // 4 % 2, "F", "M")
     targets = rng.integers(0, 2, (images, 2)).astype(float)
     pull = np.where(sex == "F", *strength)[:, None]
     scores = 1 / (1 + np.exp(-(pull * (2 * targets - 1) + rng.normal(size=targets.shape))))
-    return sex, np.arange(images) // 4, targets, scores
+    return sex, np.arange(images) // 4, targets, np.round(scores, 2)
 
 
 def logistic(images=3000, sharpness=1.0, shift=0.0, seed=0):

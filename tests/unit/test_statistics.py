@@ -13,6 +13,7 @@ from mmsn.statistics import kernel
 from mmsn.statistics.bootstrap import (
     Replicates,
     bootstrap,
+    bootstrap_ranked,
     image_draws,
     image_resamples,
     patient_draws,
@@ -117,7 +118,7 @@ def test_patients_rows_a_part_of_the_images_and_a_sort_made_before_change_nothin
         (image_draws(len(targets), 60, seed=0), image_resamples(len(targets), 60, seed=0)),
     ):
         np.testing.assert_array_equal(draws.weights, resamples)
-        ours, theirs = bootstrap(targets, scores, draws, rankings=rankings), bootstrap(targets, scores, resamples)
+        ours, theirs = bootstrap_ranked(rankings, draws), bootstrap(targets, scores, resamples)
         np.testing.assert_array_equal(ours.auroc, theirs.auroc)
         np.testing.assert_array_equal(ours.auprc, theirs.auprc)
         part = bootstrap(targets[half], scores[half], draws.of(half))

@@ -8,8 +8,9 @@ from scipy.stats import norm, ttest_ind, ttest_rel
 from statsmodels.stats.multitest import multipletests
 
 from mmsn.statistics.bootstrap import bootstrap, patient_resamples
-from mmsn.statistics.delong import delong_per_label, delong_test
+from mmsn.statistics.delong import LabelTests, delong_test, label_components
 from mmsn.statistics.metrics import auroc
+from mmsn.statistics.ranking import checked, rank_all
 from mmsn.statistics.tests import holm, paired_difference, paired_t_test, student_t_test
 
 
@@ -133,11 +134,24 @@ def test_a_model_compared_with_itself_differs_by_nothing():
     assert (result.difference, result.standard_error, result.p) == (0, 0, 1)
 
 
+def _delong_of_labels(target, one, other, labels, patients):
+    models = (label_components(rank_all(*checked(target, scores)), len(target)) for scores in (one, other))
+    return LabelTests(target, labels, patients).compare(*models)
+
+
+def test_a_variance_that_is_zero_but_for_rounding_is_zero():
+    targets, patients = [0, 1, 1, 1, 0, 0], [0, 1, 3, 1, 3, 3]  # found among random ones: 3e-17 with p = 0
+    found = delong_test(targets, [0.7, 0.4, 0.6, 0.8, 0.5, 0.3], [1.0, 0.7, 0.7, 0.5, 0.8, 0.4], patients)
+    assert found.difference != 0
+    assert found.excluded == "the estimated variance is zero"
+    assert np.isnan(found.p)
+
+
 def test_delong_says_why_a_label_has_no_test():
     perfect, constant = np.array([0.0, 0, 1, 1]), np.zeros(4)
     target = np.array([[0, 0, np.nan, 0, 0], [0, 0, np.nan, 1, 0], [0, 1, np.nan, 1, 1], [0, 1, np.nan, 1, 1]])
     one, other = np.tile(perfect[:, None], 5), np.tile(constant[:, None], 5)
-    table = delong_per_label(target, one, other, list("abcde"), patients=[1, 2, 3, 4])
+    table = _delong_of_labels(target, one, other, list("abcde"), patients=[1, 2, 3, 4])
     assert table["excluded"].tolist() == [
         "no positive image",
         "the estimated variance is zero",
@@ -149,12 +163,12 @@ def test_delong_says_why_a_label_has_no_test():
     assert table["difference"].tolist()[1] == 0.5
 
 
-def test_delong_per_label_leaves_out_ignored_targets():
+def test_delong_of_labels_leaves_out_ignored_targets():
     patient, target, first, second = two_models()
     gaps = target.copy()
     gaps[::4] = np.nan
     known = ~np.isnan(gaps)
-    table = delong_per_label(
+    table = _delong_of_labels(
         np.stack([target, gaps], 1), np.stack([first] * 2, 1), np.stack([second] * 2, 1), ["a", "b"], patient
     )
     expected = delong_test(target[known], first[known], second[known], patient[known])

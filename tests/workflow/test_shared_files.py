@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,33 @@ def test_no_pixels_are_an_input_because_they_are_too_large_to_be_compared():
     )
     assert len(inputs) > 20
     assert not [block for block in inputs if ".npy" in block or "output.array" in block]
+
+
+def test_a_result_that_may_not_be_removed_is_one_line_before_the_first_job_and_touching_it_is_fine(finished):
+    project, table = finished[0], "results/tables/cohort_mimic-cxr.md"
+    folder = project.folder / "results/tables"
+    snakemake = (*_bound_by_rights(), sys.executable, "-m", "snakemake", table, "--cores", "1")
+    again = ("--forcerun", "cohort_table", "--configfile", "workflow/configs/ci.yaml")
+    folder.chmod(0o500)
+    try:
+        refused = project.run(*snakemake, *again)
+        touched = project.run(*snakemake, "--touch", *again)
+    finally:
+        folder.chmod(0o700)
+    assert [line for line in refused.stdout.splitlines() if line.startswith("error:")] == [
+        "error: results/tables/cohort_mimic-cxr.csv: to be made (snakemake -n says why), but there is no right to write"
+        " in its folder; give it to yourself (or mount its disk for writing), then the same command goes on"
+    ]
+    assert "Execute 1 jobs" not in refused.stdout
+    assert refused.returncode == 1
+    assert touched.returncode == 0, touched.stdout
+
+
+def _bound_by_rights() -> tuple[str, ...]:
+    """The words before a command by which rights bind root too; none for other users."""
+    if os.geteuid() != 0:
+        return ()
+    if shutil.which("setpriv") is None:
+        pytest.skip("SKIPPED: rights do not bind root, and setpriv, which would make them, is not here")
+    leave = "-dac_override,-dac_read_search"
+    return ("setpriv", f"--bounding-set={leave}", f"--inh-caps={leave}")

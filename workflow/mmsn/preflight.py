@@ -47,7 +47,11 @@ def check_folders(results: Path, project: Path, arguments: Sequence[str]) -> Non
             " same command goes on from there"
         )
     there = _existing(results)
-    _refuse_without_right(there)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{there}: no right to write results here; give it to yourself (or mount its disk for writing), or set"
+            " `results` to another folder, then the same command goes on"
+        )
     free = shutil.disk_usage(there).free
     if free < _LEAST_FREE:
         raise UserError(
@@ -56,20 +60,29 @@ def check_folders(results: Path, project: Path, arguments: Sequence[str]) -> Non
 
 
 def check_outputs(files: Iterable[Path]) -> None:
-    """Look at the folders that jobs will write to; one of them may be on a disk of its own.
+    """Look at what jobs will make: where Snakemake cannot remove an old file, it ends all jobs with a traceback.
+
+    A folder on a disk that may only be read is refused even where nothing is there yet, for so is it by Snakemake. Any
+    other folder without the right to write is left to its job, which fails alone.
 
     Args:
-        files: what the jobs make.
+        files: results of the jobs that are to run.
 
     Raises:
-        UserError: names the first folder that may not be written.
+        UserError: names the first such file.
     """
-    for folder in sorted({path.parent for path in files}):
-        _refuse_without_right(_existing(folder))
+    for file in sorted(files):
+        folder = _existing(file.parent)
+        read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        if read_only or (os.path.lexists(file) and not os.access(folder, os.W_OK | os.X_OK)):
+            raise UserError(
+                f"{file}: to be made (snakemake -n says why), but there is no right to write in its folder; give it to"
+                " yourself (or mount its disk for writing), then the same command goes on"
+            )
 
 
 def without_default_rate(scheduler: Any) -> None:
-    """Take away Snakemake's own limit of 100 jobs a second, which nothing here needs; one that a user chose stays.
+    """Take away Snakemake's own limit of 100 jobs a second, which nothing here needs; another one stays.
 
     With a limit every look for jobs to start asks for another look a second later, and every job that ends begins one
     more such chain (9.27). Each look asks the size of every input: after some dozens of jobs the full study's tables
@@ -85,14 +98,6 @@ def without_default_rate(scheduler: Any) -> None:
 
 def _existing(folder: Path) -> Path:
     return next(one for one in (folder, *folder.absolute().parents) if one.exists())
-
-
-def _refuse_without_right(folder: Path) -> None:
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(
-            f"{folder}: no right to write results here; give it to yourself (or mount its disk for writing), or set"
-            " `results` to another folder, then the same command goes on"
-        )
 
 
 def _options(arguments: Sequence[str]) -> Namespace:

@@ -29,9 +29,9 @@ STAGE_MINUTES: Final = {
     "figures": 0.2,
 }
 """Minutes of one job on the published cohort, on 4 to 8 cores; of tables and figures what scoring does not take."""
-READ_SECONDS: Final = 0.4
+READ_SECONDS: Final = 0.1
 """Reading and scoring one file of predictions of the published test set, in one thread."""
-RESAMPLE_SECONDS: Final = 0.8
+RESAMPLE_SECONDS: Final = 0.3
 """CPU seconds of 1,000 resamples of its images and 1,000 of its patients, which all threads share."""
 UNKNOWN_SHARE: Final = 0.25
 """Of the time limit of a rule that nothing above speaks of."""

@@ -54,7 +54,7 @@ def draws_of(measured: MeasuredSubsets, method: str, share: float, metric: Metri
     values = labels.groupby(["draw", "seed"])[metric].mean().to_numpy(np.float64)
     shape = len(numbers), len(seeds)
     of_patients = np.array([measured.of_patients[one].macro(metric, kept) for one in own]).reshape(*shape, -1)
-    best = [one for one in own if one in measured.of_images]
+    best = [one for one in own if one in measured.of_images]  # every seed of one draw
     of_images = np.mean([measured.of_images[one].macro(metric, kept) for one in best], axis=0)
     return Draws(tuple(numbers), tuple(seeds), values.reshape(shape), of_patients.mean(axis=1), of_images)
 

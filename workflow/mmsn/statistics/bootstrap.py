@@ -129,7 +129,6 @@ def bootstrap(
     weights: Counts | Resamples,
     labels: Sequence[str] | None = None,
     threads: int | None = None,
-    rankings: Sequence[Ranking] | None = None,
 ) -> Replicates:
     """AUROC and AUPRC of every label in every resample, exact with ties.
 
@@ -139,13 +138,12 @@ def bootstrap(
         weights: `image_draws` or `patient_draws`, or counts [R, N] of `image_resamples` or `patient_resamples`.
         labels: L names for error messages.
         threads: as many as this process may use when left out.
-        rankings: `rank_all` of the same targets and scores, where it is known already.
 
     Raises:
         ValueError: arrays that do not fit, counts too large to add, or what `checked` refuses.
     """
     target, score = checked(targets, scores, labels)
-    return bootstrap_ranked(rankings or rank_all(target, score), _resamples(weights, target), threads)
+    return bootstrap_ranked(rank_all(target, score), _resamples(weights, target), threads)
 
 
 def bootstrap_ranked(

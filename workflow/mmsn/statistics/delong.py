@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from mmsn.statistics.ranking import Flags, Floats, Integers, Ranking, checked, rank, rank_all, why_not
+from mmsn.statistics.ranking import Flags, Floats, Integers, Ranking, checked, rank, why_not
 
 Components: TypeAlias = tuple[Floats, ...]
+_ROUNDING: Final = 1e-12
+"""A smaller standard error or difference is that of sums that would be 0 without rounding."""
 _COLUMNS = ("auroc_first", "auroc_second", "difference", "standard_error", "lo", "hi", "p")
 
 
@@ -81,39 +83,12 @@ class LabelTests:
         self._labels, self._samples = list(labels), [_Sample.of(column, codes) for column in target]
 
     def compare(self, first: Components, second: Components, level: float = 0.95) -> pd.DataFrame:
-        """Every label of two models' `label_components`; columns as of `delong_per_label`."""
+        """Every label of two models' `label_components`: label, then the fields of `DeLong`."""
         rows = [
             {"label": label, **asdict(_compare(sample, one, other, level))}
             for label, sample, one, other in zip(self._labels, self._samples, first, second, strict=True)
         ]
         return pd.DataFrame(rows, columns=["label", *_COLUMNS, "excluded"])
-
-
-def delong_per_label(
-    targets: ArrayLike,
-    first: ArrayLike,
-    second: ArrayLike,
-    labels: Sequence[str],
-    patients: ArrayLike | None = None,
-    level: float = 0.95,
-) -> pd.DataFrame:
-    """`delong_test` of every label of targets and scores [N, L].
-
-    Args:
-        targets: of 0, 1, or NaN for an image to ignore.
-        first: scores of the first model.
-        second: scores of the second model.
-        labels: L names.
-        patients: [N] patient of each image.
-        level: of the interval.
-
-    Returns:
-        One row a label: label, auroc_first, auroc_second, difference, standard_error, lo, hi, p, excluded.
-    """
-    target, one = checked(targets, first, labels)
-    _, other = checked(targets, second, labels)
-    ours, theirs = (label_components(rank_all(target, scores), len(target)) for scores in (one, other))
-    return LabelTests(target, labels, patients).compare(ours, theirs, level)
 
 
 def label_components(rankings: Sequence[Ranking], images: int) -> Components:
@@ -178,8 +153,8 @@ def _compare(sample: _Sample, of_first: Floats, of_second: Floats, level: float)
     if min(sample.with_positive, sample.with_negative) < 2:
         return _undecided(auroc_first, auroc_second, "fewer than two patients with a positive or a negative image")
     error = float(np.sqrt(max(_variance(sample, components), 0.0)))
-    if error == 0:
-        if difference != 0:
+    if error < _ROUNDING:
+        if abs(difference) >= _ROUNDING:
             return _undecided(auroc_first, auroc_second, "the estimated variance is zero")
         return DeLong(auroc_first, auroc_second, 0.0, 0.0, 0.0, 0.0, 1.0, "")
     margin = error * float(ndtri((1 + level) / 2))

@@ -32,7 +32,7 @@ def swapped_metrics(
 
     `weights` [2P, R] are 1 where the scores of a patient's images count for the first model, else 0; the second model
     has just the others. So its counts are what has been seen less the first model's, and one pass over the scores
-    serves both: the numbers are those of two passes of `kernel.resampled_metrics`, whose other arguments these are.
+    serves both: the numbers are those of two passes of `kernel.resampled_metrics`, whose arguments these are.
     Each permuted model has each image once, so classes that are there are there in every permutation.
     """
     width = stop - start
