@@ -115,14 +115,14 @@ def ours(tables: Tables, threads: int, repeats: int) -> tuple[list[float], float
 def run(tables: Tables, threads: int, keep: Path | None = None) -> tuple[float, float, float]:
     """One cohort, CSV to Parquet: seconds, processor seconds of all threads, this process's peak of memory in MB."""
     from mmsn.cohort.build import build
-    from mmsn.cohort.schema import DISTINCT
+    from mmsn.cohort.schema import DISTINCT, ENCODINGS
     from mmsn.files import write_table
 
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         start, busy = time.perf_counter(), time.process_time()
         cohort = build(tables, {name: VARIABLES / f"{name}.sql" for name in SIX}, CohortSettings(), threads)
-        write_table(keep or Path(folder) / "images.parquet", cohort.images, distinct=DISTINCT)
-        write_table(Path(folder) / "exclusions.parquet", cohort.exclusions, distinct=DISTINCT)
+        write_table(keep or Path(folder) / "images.parquet", cohort.images, distinct=DISTINCT, encodings=ENCODINGS)
+        write_table(Path(folder) / "exclusions.parquet", cohort.exclusions, distinct=DISTINCT, encodings=ENCODINGS)
         seconds, processor = time.perf_counter() - start, time.process_time() - busy
     return seconds, processor, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

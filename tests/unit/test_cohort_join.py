@@ -1,15 +1,21 @@
 """What the tables say of an image: who, when, which admission and ICU stay, which labels."""
 
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
+from mmsn.cohort import build
+from mmsn.cohort.database import run_file
 from mmsn.cohort.schema import images_schema
 from mmsn.labels import LABELS
-from tests.unit.cohort_tables import Mimic, build_in, cohort_of, step, values
+from tests.unit.cohort_tables import Mimic, build_in, cohort_of, step, values, write_file
 
+ROOT = Path(__file__).parents[2]
 OF_PATIENT_1 = "10000001    50000011"
 
 
@@ -211,3 +217,32 @@ def test_a_variable_may_give_its_rows_in_any_order_and_leave_images_out(tmp_path
     assert values(cohort, "some")["x7"] is None
     assert [dicom for dicom, value in values(cohort, "flag").items() if value == 1.0] == ["x7"]
     assert cohort.flow["variables"]["raw"] == {"known": 0, "unknown": 33, "min": None, "max": None}
+
+
+def test_what_a_join_leaves_in_another_order_is_brought_in_order(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cohort = cohort_of(Mimic(), tmp_path / "as found")
+
+    def disordered(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+        run_file(connection, name)
+        if name == "placed":
+            connection.execute("CREATE OR REPLACE TABLE placed AS FROM placed ORDER BY image DESC")
+
+    monkeypatch.setattr(build, "run_file", disordered)
+    turned = cohort_of(Mimic(), tmp_path / "turned")
+    assert turned.images.equals(cohort.images, check_metadata=True)
+    assert turned.exclusions.equals(cohort.exclusions)
+    assert turned.flow == cohort.flow
+
+
+def test_the_stage_does_without_pandas_whose_import_takes_a_tenth_of_its_time(tmp_path: Path) -> None:
+    Mimic().write(tmp_path)
+    for split, patient in (("validate", 10000002), ("test", 10000003)):
+        write_file(tmp_path / f"{split}.csv", f"subject_id\n{patient}\n")
+    code = (
+        "import sys; from pathlib import Path; from tests.unit.cohort_tables import build_in; at = Path(sys.argv[1]);"
+        "build_in(at, split='medfuse', medfuse_validate=at / 'validate.csv', medfuse_test=at / 'test.csv');"
+        "sys.exit('pandas' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, check=False).returncode == 0

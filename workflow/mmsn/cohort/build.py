@@ -1,8 +1,7 @@
 """The cohort: MIMIC-IV and MIMIC-CXR-JPG tables in, one row an image out, in DuckDB."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from mmsn.cohort import flow, linkage, radiologist, reading, splits, variables
-from mmsn.cohort.database import connect, run_file, set_variable, side_by_side, table
+from mmsn.cohort.database import cursors_of_cores, run_file, set_variable, side_by_side, table
 from mmsn.cohort.schema import EXCLUSIONS, ROWS, images_schema
 from mmsn.cohort.settings import CohortSettings
 from mmsn.cohort.sources import Tables
@@ -64,14 +63,14 @@ def build(tables: Tables, ehr: Mapping[str, Path], settings: CohortSettings, thr
     Raises:
         UserError: Anything in the files that would make the cohort wrong, with file, column, row and value.
     """
-    with closing(connect(threads)) as connection:
-        _hand_over(connection, settings)
-        _load(connection, tables, threads)
-        create_views(connection, tables.streamed)
+    with cursors_of_cores(threads) as cursors:
+        _hand_over(cursors, settings)
+        _load(cursors, tables)
+        create_views(cursors[0], tables.streamed)
         placing: list[Callable[[duckdb.DuckDBPyConnection], Any]]
         placing = [partial(_link, settings=settings), partial(_select, tables=tables, settings=settings)]
-        linked, split_counts = side_by_side(connection, placing, threads)
-        values, results = _read_off(connection, ehr, threads)
+        linked, split_counts, numbers = side_by_side(cursors, [*placing, variables.numbers])
+        values, results = _read_off(cursors, variables.evaluations(numbers, ehr))
     (counts,) = results["flow"].to_pylist()
     digest = results["split_hash"]["sha256"][0].as_py()
     with ThreadPoolExecutor(1) as beside:
@@ -86,7 +85,7 @@ def build(tables: Tables, ehr: Mapping[str, Path], settings: CohortSettings, thr
     )
 
 
-def _hand_over(connection: duckdb.DuckDBPyConnection, settings: CohortSettings) -> None:
+def _hand_over(cursors: Sequence[duckdb.DuckDBPyConnection], settings: CohortSettings) -> None:
     """Give the settings to the SQL files, which read them with `getvariable`."""
     train, validate, _ = settings.split_fractions
     given = {
@@ -97,11 +96,12 @@ def _hand_over(connection: duckdb.DuckDBPyConnection, settings: CohortSettings) 
         "validate_share": validate,
         "split_seed": settings.split_seed,
     }
-    for name, value in given.items():
-        set_variable(connection, name, value)
+    for cursor in cursors:
+        for name, value in given.items():
+            set_variable(cursor, name, value)
 
 
-def _load(connection: duckdb.DuckDBPyConnection, tables: Tables, threads: int) -> None:
+def _load(cursors: Sequence[duckdb.DuckDBPyConnection], tables: Tables) -> None:
     """Read the tables, several at once; the images are put in order while other tables are read."""
 
     def load(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -109,14 +109,19 @@ def _load(connection: duckdb.DuckDBPyConnection, tables: Tables, threads: int) -
         if name == "metadata":
             _order_images(cursor)
 
-    side_by_side(connection, [partial(load, name=name) for name in TABLES if name in tables.loaded], threads)
+    side_by_side(cursors, [partial(load, name=name) for name in TABLES if name in tables.loaded])
 
 
 def _order_images(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `images` from `metadata`, which PhysioNet ships in order: to see that costs less than to sort it again."""
-    if table(connection, "metadata_disorder")["rows"][0].as_py():
-        run_file(connection, "metadata_order")
+    """Make `images` from `metadata`, which PhysioNet ships in order."""
+    _bring_in_order(connection, "metadata")
     run_file(connection, "images")
+
+
+def _bring_in_order(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Sort a table that is hardly ever out of order: to see that it is not costs less than to sort it again."""
+    if table(connection, f"{name}_disorder")["rows"][0].as_py():
+        run_file(connection, f"{name}_order")
 
 
 def _link(connection: duckdb.DuckDBPyConnection, settings: CohortSettings) -> dict[str, Any]:
@@ -133,20 +138,20 @@ def _select(connection: duckdb.DuckDBPyConnection, tables: Tables, settings: Coh
     counts = splits.assign(connection, tables, settings)
     if tables.test_labels:
         radiologist.relabel_test(connection)
-    run_file(connection, "cohort")
+    run_file(connection, "placed")
+    _bring_in_order(connection, "placed")
     splits.check_none_is_empty(connection, tables, settings)
     return counts | (radiologist.count_test(connection, tables) if tables.test_labels else {})
 
 
 def _read_off(
-    connection: duckdb.DuckDBPyConnection, ehr: Mapping[str, Path], threads: int
+    cursors: Sequence[duckdb.DuckDBPyConnection], evaluations: Mapping[str, variables.Evaluation]
 ) -> tuple[dict[str, pa.ChunkedArray], dict[str, pa.Table]]:
     """The EHR variables of every image by name, and the results of `RESULTS`."""
-    evaluations = variables.evaluations(connection, ehr)
     jobs: list[Callable[[duckdb.DuckDBPyConnection], Any]]
     jobs = [*(partial(table, name=name) for name in RESULTS), *evaluations.values()]
-    with variables.joins_as_written(connection):
-        found = side_by_side(connection, jobs, threads)
+    with variables.joins_as_written(cursors[0]):
+        found = side_by_side(cursors, jobs)
     results = dict(zip(RESULTS, found[: len(RESULTS)], strict=True))
     return dict(zip(evaluations, found[len(RESULTS) :], strict=True)), results
 

@@ -48,7 +48,7 @@ def build(
     def work() -> None:
         from mmsn.cohort import flow, linkage
         from mmsn.cohort.build import build as build_cohort
-        from mmsn.cohort.schema import DISTINCT
+        from mmsn.cohort.schema import DISTINCT, ENCODINGS
 
         chosen = _settings(settings)
         streamed = _named(variable_tables, "--variable-tables")
@@ -62,7 +62,7 @@ def build(
         }
         for path, table in written.items():
             if path is not None:
-                files.write_table(path, table, distinct=DISTINCT)
+                files.write_table(path, table, distinct=DISTINCT, encodings=ENCODINGS)
         if output_flow is None:
             return
         files.write_json(output_flow, cohort.flow)

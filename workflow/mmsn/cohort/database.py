@@ -1,7 +1,8 @@
 """What the stage asks of DuckDB."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -18,6 +19,14 @@ def connect(threads: int) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(
         config={"threads": threads, "autoinstall_known_extensions": False, "python_enable_replacements": False}
     )
+
+
+@contextmanager
+def cursors_of_cores(cores: int) -> Iterator[list[duckdb.DuckDBPyConnection]]:
+    """Open an empty database in memory, which `side_by_side` works on: a cursor for each core, of one thread each."""
+    with ExitStack() as stack:
+        first = stack.enter_context(closing(connect(threads=1)))
+        yield [first, *(stack.enter_context(closing(first.cursor())) for _ in range(cores - 1))]
 
 
 def run_file(connection: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -43,20 +52,15 @@ def set_variable(connection: duckdb.DuckDBPyConnection, name: str, value: Any) -
 
 
 def side_by_side(
-    connection: duckdb.DuckDBPyConnection, jobs: Sequence[Callable[[duckdb.DuckDBPyConnection], T]], threads: int
+    cursors: Sequence[duckdb.DuckDBPyConnection], jobs: Sequence[Callable[[duckdb.DuckDBPyConnection], T]]
 ) -> list[T]:
-    """Run jobs at once, each with a cursor to itself on one core: small ones keep the cores busier so than in turn.
+    """Run jobs at once, each on a core: small ones keep the cores busier so than in turn, each on all.
 
-    A cursor serves one job after the other. It knows the variables of the connection, which DuckDB by itself does not
-    hand on. On one core a join also keeps the order of its left table, though only ORDER BY promises so.
+    A cursor serves one job after the other; DuckDB hands the variables of one cursor on to no other. On one core a join
+    also keeps the order of its left table, though only ORDER BY promises so.
     """
-    connection.execute("SET threads = 1")
-    variables = _variables(connection)
     free: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
-    for _ in range(threads):
-        cursor = connection.cursor()
-        for name, value in variables.items():
-            set_variable(cursor, name, value)
+    for cursor in cursors:
         free.put(cursor)
 
     def run(job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
@@ -66,17 +70,8 @@ def side_by_side(
         finally:
             free.put(cursor)
 
-    with ThreadPoolExecutor(threads) as pool:
-        results = list(pool.map(run, jobs))
-    connection.execute(f"SET threads = {threads}")
-    return results
-
-
-def _variables(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    names = [name for (name,) in rows(connection, "SELECT name FROM duckdb_variables()")]
-    wanted = ", ".join(f"getvariable('{name}')" for name in names)
-    (values,) = rows(connection, f"SELECT {wanted}")
-    return dict(zip(names, values, strict=True))
+    with ThreadPoolExecutor(len(cursors)) as pool:
+        return list(pool.map(run, jobs))
 
 
 def _statement(name: str) -> str:

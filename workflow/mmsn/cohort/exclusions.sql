@@ -1,6 +1,5 @@
--- The rows of exclusions.parquet.
+-- The rows of exclusions.parquet, in the order of `images`.
 SELECT images.dicom_id, placed.reason
-FROM placed
-JOIN images ON images.rowid = placed.image
+FROM images
+POSITIONAL JOIN placed
 WHERE placed.reason IS NOT NULL
-ORDER BY placed.image

@@ -69,8 +69,9 @@ def _register_medfuse(connection: duckdb.DuckDBPyConnection, tables: Tables) -> 
         )
     counts: dict[str, int] = {}
     for split, patients in (("validate", validate), ("test", test)):
-        ids = pa.table({"subject_id": pa.array(sorted(patients), pa.int64())})
-        connection.register(f"medfuse_{split}", ids)
+        # In numpy: to make an Arrow array of Python's numbers imports pandas, which takes a tenth of the stage's time.
+        ids = np.fromiter(sorted(patients), np.int64, len(patients))
+        connection.register(f"medfuse_{split}", {"subject_id": ids})
         absent = f"SELECT count(*) FROM medfuse_{split} ANTI JOIN images USING (subject_id)"
         ((without_image,),) = rows(connection, absent)
         counts[f"medfuse {split} list: patients"] = len(patients)

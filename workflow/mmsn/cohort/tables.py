@@ -81,7 +81,7 @@ _DIED: Final = Column(
     "0 or 1",
     required=True,
     kind=pa.int8(),
-    typed="CASE WHEN {cell} IN (0, 1) THEN {cell} END",
+    typed="CASE WHEN {cell} BETWEEN 0 AND 1 THEN {cell} END",
 )
 _SPLIT: Final = Column(
     "split",

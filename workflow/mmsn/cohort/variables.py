@@ -23,10 +23,16 @@ _AS_WRITTEN = "join_order,build_side_probe_side"
 """Steps of DuckDB's optimizer that choose which side of a join is kept in memory. They guess a gzipped file to be a few
 dozen rows, and would keep a table of a hundred million."""
 
+Evaluation = Callable[[duckdb.DuckDBPyConnection], pa.ChunkedArray]
+"""What gives the values of a variable."""
 
-def evaluations(
-    connection: duckdb.DuckDBPyConnection, variables: Mapping[str, Path]
-) -> dict[str, Callable[[duckdb.DuckDBPyConnection], pa.ChunkedArray]]:
+
+def numbers(connection: duckdb.DuckDBPyConnection) -> pa.ChunkedArray:
+    """The images, in their order, by the numbers that `evaluations` knows them by."""
+    return connection.sql(f"SELECT {_NUMBERED} FROM images").to_arrow_table()["image"]
+
+
+def evaluations(images: pa.ChunkedArray, variables: Mapping[str, Path]) -> dict[str, Evaluation]:
     """The work of evaluating each variable for every image, for `side_by_side` under `joins_as_written`.
 
     A statement selects `dicom_id` and `value` (text, number or boolean; NULL or no row = unknown) from
@@ -45,7 +51,7 @@ def evaluations(
       write `FROM hosp.labevents JOIN images`.
 
     Args:
-        connection: The database that holds these relations.
+        images: What `numbers` gives.
         variables: Name of the variable -> its statement's file.
 
     Returns:
@@ -57,7 +63,6 @@ def evaluations(
     """
     for name in variables:
         _check_name(name)
-    images = connection.sql(f"SELECT {_NUMBERED} FROM images").to_arrow_table()["image"]
     return {name: partial(_evaluate_one, images=images, name=name, path=path) for name, path in variables.items()}
 
 
