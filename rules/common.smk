@@ -300,7 +300,8 @@ def tables_about(about, protocol=""):
 
 def check_right_to_write(dag):
     """One line where Snakemake would end all jobs with a traceback."""
+    made = [file for job in dag.needrun_jobs() for file in (*job.output, *job.log, job.benchmark) if file]
     try:
-        check_outputs(Path(str(output)) for job in dag.needrun_jobs() for output in job.output)
+        check_outputs(Path(str(file)) for file in made)
     except UserError as error:
         sys.exit(f"error: {error}")

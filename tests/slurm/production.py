@@ -49,11 +49,12 @@ def _settings() -> list[Path]:
 
 
 def running() -> set[str]:
-    """Names of the programs that run on this machine."""
+    """Names of the programs that run on this machine, without those that have ended and wait for their parent."""
     names = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            names.add((process / "comm").read_text().strip())
+            if (process / "cmdline").read_bytes():
+                names.add((process / "comm").read_text().strip())
         except OSError:  # gone meanwhile
             continue
     return names

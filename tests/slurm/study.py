@@ -34,7 +34,7 @@ OPTIONS = (
     *("--config", 'pretrain={"epochs": 80, "early_stop_patience": 0}'),
 )
 """Epochs enough that a training is still at work when it is taken away for the fourth time, some ten epochs in."""
-_SNAKEMAKE = Path(__file__).with_name("snakemake_that_asks_often.py")
+_SNAKEMAKE = Path(__file__).parent / "asks_often" / "snakemake"  # by its own name, as `mmsn status` looks for it
 SECONDS = 240
 """That a test waits for one thing to happen."""
 

@@ -39,7 +39,7 @@ def lost(submitted) -> str:
 def taken_away(submitted, lost) -> tuple[Submitted, str]:
     """Both models trained to their end, from what was saved, however often their jobs were taken away."""
     trainings = hanging, disturbed = [Pretraining(submitted, method) for method in METHODS]
-    with submitted.running(*ENCODERS) as run, ThreadPoolExecutor() as side:
+    with ThreadPoolExecutor() as side, submitted.running(*ENCODERS) as run:
         (hangs, _), (lives, frozen) = side.map(_held, trainings)
         for training in trainings:
             _silent_for_ten_minutes(training)
@@ -52,6 +52,8 @@ def taken_away(submitted, lost) -> tuple[Submitted, str]:
         disturbed.at_work()
         wake(tried_again.result()[1])
         _node_fails(submitted)
+        for training in trainings:
+            training.at_work()
         until(lambda: run.poll() is not None, "it does not end", submitted)
     assert run.returncode == 0, submitted.said()
     return submitted, said
@@ -88,7 +90,9 @@ def _silent_for_ten_minutes(training: Pretraining) -> None:
 def _held(training: Pretraining) -> tuple[str, list[int]]:
     """The job that trains a model, and its processes, which hang as soon as they have saved something new."""
     job = training.at_work()
-    return job, freeze(training.study.project.folder, "pretrain", training.method)
+    frozen = freeze(training.study.project.folder, "pretrain", training.method)
+    assert frozen, f"{training.method} has ended before it could hang"
+    return job, frozen
 
 
 def _node_fails(study: Submitted) -> None:

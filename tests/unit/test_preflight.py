@@ -92,6 +92,8 @@ def test_a_result_that_nobody_may_remove_is_named(tmp_path, monkeypatch):
     (protected / "kept.safetensors").touch()
     monkeypatch.setattr(os, "access", lambda path, _: path != protected)
     check_outputs([tmp_path / "results/tables/linear.csv", protected / "new.safetensors"])  # its own job says so
+    with pytest.raises(UserError, match=r"new/one\.safetensors: to be made .* right to write in .*results/pretrain;"):
+        check_outputs([protected / "new/one.safetensors"])
     with pytest.raises(
         UserError, match=r"pretrain/kept\.safetensors: to be made \(snakemake -n says why\), but there is no"
     ):

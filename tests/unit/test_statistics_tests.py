@@ -139,12 +139,23 @@ def _delong_of_labels(target, one, other, labels, patients):
     return LabelTests(target, labels, patients).compare(*models)
 
 
-def test_a_variance_that_is_zero_but_for_rounding_is_zero():
-    targets, patients = [0, 1, 1, 1, 0, 0], [0, 1, 3, 1, 3, 3]  # found among random ones: 3e-17 with p = 0
-    found = delong_test(targets, [0.7, 0.4, 0.6, 0.8, 0.5, 0.3], [1.0, 0.7, 0.7, 0.5, 0.8, 0.4], patients)
+@pytest.mark.parametrize(
+    ("targets", "first", "second", "patients"),  # each had a standard error of 3e-17 and 3e-9, and p = 0
+    [
+        ([0, 1, 1, 1, 0, 0], [0.7, 0.4, 0.6, 0.8, 0.5, 0.3], [1.0, 0.7, 0.7, 0.5, 0.8, 0.4], [0, 1, 3, 1, 3, 3]),
+        ([0, 1, 0, 1, 0, 1], [1, 1, 2, 3, 2, 3], [3, 2, 1, 5, 0, 5], [0, 0, 1, 1, 2, 2]),
+    ],
+)
+def test_a_variance_that_is_zero_but_for_rounding_is_zero(targets, first, second, patients):
+    found = delong_test(targets, first, second, patients)
     assert found.difference != 0
     assert found.excluded == "the estimated variance is zero"
     assert np.isnan(found.p)
+
+
+def test_equal_areas_and_a_variance_that_is_zero_but_for_rounding_are_no_difference():
+    found = delong_test([0, 1, 0, 1, 0, 1], [2, 0, 1, 5, 3, 4], [5, 4, 1, 2, 0, 3], [0, 0, 1, 1, 2, 2])  # 5e-9
+    assert (found.difference, found.standard_error, found.p) == (0, 0, 1)
 
 
 def test_delong_says_why_a_label_has_no_test():

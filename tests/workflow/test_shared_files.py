@@ -98,7 +98,7 @@ def test_a_result_that_may_not_be_removed_is_one_line_before_the_first_job_and_t
         folder.chmod(0o700)
     assert [line for line in refused.stdout.splitlines() if line.startswith("error:")] == [
         "error: results/tables/cohort_mimic-cxr.csv: to be made (snakemake -n says why), but there is no right to write"
-        " in its folder; give it to yourself (or mount its disk for writing), then the same command goes on"
+        " in results/tables; give it to yourself (or mount its disk for writing), then the same command goes on"
     ]
     assert "Execute 1 jobs" not in refused.stdout
     assert refused.returncode == 1

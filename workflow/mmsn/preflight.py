@@ -60,13 +60,13 @@ def check_folders(results: Path, project: Path, arguments: Sequence[str]) -> Non
 
 
 def check_outputs(files: Iterable[Path]) -> None:
-    """Look at what jobs will make: where Snakemake cannot remove an old file, it ends all jobs with a traceback.
+    """Look at what jobs will make: where Snakemake cannot remove an old file or make a folder, it ends all jobs.
 
-    A folder on a disk that may only be read is refused even where nothing is there yet, for so is it by Snakemake. Any
-    other folder without the right to write is left to its job, which fails alone.
+    On a disk that may only be read it does so even where there is nothing to remove. In a folder that is there and has
+    no such file a job without the right to write fails alone, and says so.
 
     Args:
-        files: results of the jobs that are to run.
+        files: results, logs and benchmarks of the jobs that are to run.
 
     Raises:
         UserError: names the first such file.
@@ -74,9 +74,10 @@ def check_outputs(files: Iterable[Path]) -> None:
     for file in sorted(files):
         folder = _existing(file.parent)
         read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
-        if read_only or (os.path.lexists(file) and not os.access(folder, os.W_OK | os.X_OK)):
+        changed = os.path.lexists(file) or folder != file.parent
+        if read_only or (changed and not os.access(folder, os.W_OK | os.X_OK)):
             raise UserError(
-                f"{file}: to be made (snakemake -n says why), but there is no right to write in its folder; give it to"
+                f"{file}: to be made (snakemake -n says why), but there is no right to write in {folder}; give it to"
                 " yourself (or mount its disk for writing), then the same command goes on"
             )
 

@@ -13,7 +13,8 @@ from mmsn.statistics.ranking import Flags, Floats, Integers, Ranking, checked, r
 
 Components: TypeAlias = tuple[Floats, ...]
 _ROUNDING: Final = 1e-12
-"""A smaller standard error or difference is that of sums that would be 0 without rounding."""
+"""A smaller standard error or difference, or share of a variance that its terms leave of each other, would be 0 without
+rounding."""
 _COLUMNS = ("auroc_first", "auroc_second", "difference", "standard_error", "lo", "hi", "p")
 
 
@@ -152,7 +153,7 @@ def _compare(sample: _Sample, of_first: Floats, of_second: Floats, level: float)
     difference = float(components[positive].mean())
     if min(sample.with_positive, sample.with_negative) < 2:
         return _undecided(auroc_first, auroc_second, "fewer than two patients with a positive or a negative image")
-    error = float(np.sqrt(max(_variance(sample, components), 0.0)))
+    error = float(np.sqrt(_variance(sample, components)))
     if error < _ROUNDING:
         if abs(difference) >= _ROUNDING:
             return _undecided(auroc_first, auroc_second, "the estimated variance is zero")
@@ -180,22 +181,25 @@ def _variance(sample: _Sample, components: Floats) -> float:
 
     Linear in the components: given the difference of two models' components it is the variance of the
     difference, V1 + V2 - 2 V12, without the cancellation. An image that is its own patient is in one class alone, so
-    S11 is 0 where every image is independent.
+    S11 is 0 where every image is independent. With patients it may take away all of the others but rounding: that is 0.
     """
     positive = sample.positive
     centred = components - components[positive].mean()
     positives, negatives = int(positive.sum()), int((~positive).sum())
-    s11 = 0.0
+    s11 = size = 0.0
     if sample.patient is None:
         of_positive, of_negative = centred[positive], centred[~positive]
     else:
         patients = int(sample.patient.max()) + 1
         of_positive = np.bincount(sample.patient, centred * positive, patients)
         of_negative = np.bincount(sample.patient, centred * ~positive, patients)
-        s11 = patients / (patients - 1) * float((of_positive * of_negative).sum())
+        products = patients / (patients - 1) * of_positive * of_negative
+        s11, size = float(products.sum()), float(np.abs(products).sum())
     s10 = sample.with_positive / (sample.with_positive - 1) / positives * float((of_positive**2).sum())
     s01 = sample.with_negative / (sample.with_negative - 1) / negatives * float((of_negative**2).sum())
-    return s10 / positives + s01 / negatives + 2 * s11 / (positives * negatives)
+    alone, pairs = s10 / positives + s01 / negatives, positives * negatives
+    variance = alone + 2 * s11 / pairs
+    return variance if variance > _ROUNDING * (alone + 2 * size / pairs) else 0.0
 
 
 def _undecided(auroc_first: float, auroc_second: float, reason: str) -> DeLong:
