@@ -35,7 +35,7 @@ setup: .venv/installed
 	@touch $@
 
 demo: .venv/installed
-	@echo "The whole study on synthetic patients: 8 to 12 minutes on two cores. It ends by naming the report to open."
+	@echo "The whole study on synthetic patients: 6 to 10 minutes on two cores. It ends by naming the report to open."
 	@echo "Ctrl-C stops it; the same command goes on from there."
 	@$(BIN)/mmsn synth --output $(DEMO) --patients 240 --side 144 --seed 1 --workers 2
 	@$(DEMO_RUN)
