@@ -64,3 +64,14 @@ def planned_rules(dry_run: str) -> set[str]:
     """Rules that a dry run would execute, from its table of job counts."""
     table = dry_run.partition("Job stats:")[2].partition("total")[0]
     return {words[0] for line in table.splitlines() if len(words := line.split()) == 2 and words[1].isdigit()}
+
+
+def bound_by_rights() -> tuple[str, ...] | None:
+    """The words before a command that take root's leave to pass over rights from it.
+
+    None are needed for other users; None itself where root cannot be bound.
+    """
+    if os.geteuid() != 0:
+        return ()
+    leave = "-dac_override,-dac_read_search"
+    return ("setpriv", f"--bounding-set={leave}", f"--inh-caps={leave}") if shutil.which("setpriv") else None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.project import ROOT, Project
+from tests.workflow.project import ROOT, Project, bound_by_rights
 
 pytestmark = pytest.mark.workflow
 # Declared to nobody, because Snakemake deletes what is: shards that a next run copies from, TensorBoard's one file a
@@ -86,9 +86,12 @@ def test_no_pixels_are_an_input_because_they_are_too_large_to_be_compared():
 
 
 def test_a_result_that_may_not_be_removed_is_one_line_before_the_first_job_and_touching_it_is_fine(finished):
+    bound = bound_by_rights()
+    if bound is None:
+        pytest.skip("SKIPPED: rights do not bind root, and setpriv, which would make them, is not here")
     project, table = finished[0], "results/tables/cohort_mimic-cxr.md"
     folder = project.folder / "results/tables"
-    snakemake = (*_bound_by_rights(), sys.executable, "-m", "snakemake", table, "--cores", "1")
+    snakemake = (*bound, sys.executable, "-m", "snakemake", table, "--cores", "1")
     again = ("--forcerun", "cohort_table", "--configfile", "workflow/configs/ci.yaml")
     folder.chmod(0o500)
     try:
@@ -103,13 +106,3 @@ def test_a_result_that_may_not_be_removed_is_one_line_before_the_first_job_and_t
     assert "Execute 1 jobs" not in refused.stdout
     assert refused.returncode == 1
     assert touched.returncode == 0, touched.stdout
-
-
-def _bound_by_rights() -> tuple[str, ...]:
-    """The words before a command by which rights bind root too; none for other users."""
-    if os.geteuid() != 0:
-        return ()
-    if shutil.which("setpriv") is None:
-        pytest.skip("SKIPPED: rights do not bind root, and setpriv, which would make them, is not here")
-    leave = "-dac_override,-dac_read_search"
-    return ("setpriv", f"--bounding-set={leave}", f"--inh-caps={leave}")

@@ -87,7 +87,7 @@ def without_default_rate(scheduler: Any) -> None:
 
     With a limit every look for jobs to start asks for another look a second later, and every job that ends begins one
     more such chain (9.27). Each look asks the size of every input: after some dozens of jobs the full study's tables
-    kept a core busy with nothing else, and so would the days of a full study on a cluster's login node.
+    kept a core busy with nothing else.
 
     Args:
         scheduler: Snakemake's `JobScheduler`, before its first job.

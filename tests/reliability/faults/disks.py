@@ -1,7 +1,6 @@
 """Faults of disks and rights: full, read-only, not ours."""
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from tests.reliability.faults.damage import FILLER, read_only, small_disk
 from tests.reliability.faults.study import Study
 from tests.reliability.faults.trial import Fault, Skipped, Spoilt
+from tests.workflow.project import bound_by_rights
 
 Targets = tuple[str, ...]
 Spoil = Callable[[Study, Targets], AbstractContextManager[Spoilt]]
@@ -78,7 +78,9 @@ def no_right(folder: str) -> Spoil:
 
     @contextmanager
     def spoil(study: Study, _: Targets) -> Iterator[Spoilt]:
-        bound = _bound_by_rights()
+        bound = bound_by_rights()
+        if bound is None:
+            raise Skipped("root passes over rights, and setpriv, which ends that, is not here")
         place = study.folder / folder
         place.chmod(0o500)
         try:
@@ -97,16 +99,6 @@ def _give_right(folder: Path) -> None:
 def _needs_root() -> None:
     if os.geteuid() != 0:
         raise Skipped("mounting a small disk needs root")
-
-
-def _bound_by_rights() -> tuple[str, ...]:
-    """The words before a command that takes root's leave to pass over rights from it; none for other users."""
-    if os.geteuid() != 0:
-        return ()
-    if shutil.which("setpriv") is None:
-        raise Skipped("root passes over rights, and setpriv, which ends that, is not here")
-    leave = "-dac_override,-dac_read_search"
-    return ("setpriv", f"--bounding-set={leave}", f"--inh-caps={leave}")
 
 
 SEED = "vit-ci/msn/seed0"
