@@ -21,6 +21,7 @@ def shared_data() -> Path:
     return SHARED
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist's own, which reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Under `-n`, a file's tests stay together; all that look at the one finished study do so in one process."""
     for item in items:

@@ -40,12 +40,17 @@ def finished(tmp_path_factory, synthetic, worker_id) -> tuple[Project, str]:
         if (shared / "running").exists():
             pytest.fail("the smallest study did not run to its end: the first test that asked for it shows why")
         if not (shared / "finished").exists():
-            _, said = _run(shared / "running", synthetic)
-            (shared / "running" / "said").write_text(said)
+            _run(shared / "running", synthetic)
             (shared / "running").rename(shared / "finished")
     own = tmp_path_factory.mktemp("finished") / "project"
     shutil.copytree(shared / "finished", own, symlinks=True)
     return Project.at(own), (own / "said").read_text()
+
+
+@pytest.fixture(scope="session")
+def made(finished) -> set[str]:
+    """Every file that the study left under `results`, before any test asked for more."""
+    return set((finished[0].folder / "made").read_text().splitlines())
 
 
 def _run(folder: Path, data: Path) -> tuple[Project, str]:
@@ -54,4 +59,7 @@ def _run(folder: Path, data: Path) -> tuple[Project, str]:
     (folder / "data").symlink_to(data)
     done = project.snakemake()
     assert done.returncode == 0, done.stdout
+    left = [str(path.relative_to(folder)) for path in (folder / "results").rglob("*") if path.is_file()]
+    (folder / "made").write_text("\n".join(left))
+    (folder / "said").write_text(done.stdout)
     return project, done.stdout
