@@ -196,11 +196,8 @@ rule label_differences:
 
 rule learning_curves:
     input:
-        few=low_data_predictions,
-        whole=lambda wildcards: [
-            f"{R}/evaluate/{wildcards.protocol}/{DATASET}/{run.path}/predictions.parquet"
-            for run in low_data_runs(wildcards)
-        ],
+        few=rules.low_data_statistics.output.labels,
+        labels=f"{R}/statistics/{{protocol}}/{DATASET}/{{backbone}}/labels.parquet",
     output:
         **pictures(
             f"learning_curves_{{protocol}}_{DATASET}_{{backbone}}",
@@ -212,27 +209,19 @@ rule learning_curves:
         f"{LOGS}/figures/learning_curves_{{protocol}}_{DATASET}_{{backbone}}.log",
     benchmark:
         f"{BENCHMARKS}/figures/learning_curves_{{protocol}}_{DATASET}_{{backbone}}.tsv"
+    localrule: True
     conda:
         "../envs/mmsn.yaml"
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        runs=lambda wildcards: as_json(
-            descriptions(low_data_runs(wildcards), f"{R}/evaluate/{wildcards.protocol}/{DATASET}")
-        ),
-        few=lambda wildcards: f"{R}/{SUBSET}/{{run}}/predictions.parquet".replace("{protocol}", wildcards.protocol),
-        settings=as_json(STUDY.low_data.model_dump(mode="json", include={"shares", "draws", "by"})),
-        baseline=STUDY.statistics.baseline,
+        settings=as_json(STUDY.low_data.model_dump(mode="json", include={"by"})),
         note=STUDY.note,
         code=code_digest("figures.learning_curves"),
     message:
         "Drawing the {wildcards.protocol} learning curves, {wildcards.backbone}"
     shell:
-        "mmsn figure learning-curves --runs {params.runs:q} --subset-predictions {params.few:q} "
-        f"--protocol {{wildcards.protocol}} --dataset {DATASET} --settings {{params.settings:q}} "
-        "--baseline {params.baseline:q} --data-note={params.note:q} --output-svg {output.svg:q} "
-        "--output-png {output.png:q} --log {log:q}"
+        "mmsn figure learning-curves --labels {input.labels:q} --few {input.few:q} --settings {params.settings:q} "
+        f"--protocol {{wildcards.protocol}} --dataset {DATASET} --data-note={{params.note:q}} "
+        "--output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
 
 
 rule calibration_curves:

@@ -1,7 +1,9 @@
 # Encoders and the best setting of all training images -> test predictions of models trained on few, and their table.
 # NEEDS  results/pretrain/**/encoder.safetensors, results/evaluate/<protocol>/mimic-cxr/**/runs.parquet, images
 # MAKES  results/evaluate/low-data/<protocol>/<percent>pct/draw<k>/mimic-cxr/<backbone>/<method>/seed<k>/*.parquet,
+#        results/statistics/low-data/<protocol>/mimic-cxr/<backbone>/{summary,labels,replicates}.parquet,
 #        results/tables/low_data_<protocol>_mimic-cxr_<backbone>.{csv,md,html}
+FEW = f"{R}/statistics/low-data/{{protocol}}/{DATASET}/{{backbone}}"
 LOW_DATA_TABLES = expand(
     f"{R}/tables/low_data_{{protocol}}_{DATASET}_{{backbone}}.{{kind}}",
     protocol=LOW_DATA,
@@ -50,12 +52,44 @@ rule low_data:
         "--output-predictions {output.predictions:q} --output-runs {output.runs:q} --threads {threads} --log {log:q}"
 
 
-rule low_data_table:
+rule low_data_statistics:
     input:
         predictions=low_data_predictions,
     output:
+        summary=ensure(f"{FEW}/summary.parquet", non_empty=True),
+        labels=ensure(f"{FEW}/labels.parquet", non_empty=True),
+        replicates=f"{FEW}/replicates.parquet",
+    log:
+        f"{LOGS}/statistics/low-data/{{protocol}}/{DATASET}/{{backbone}}.log",
+    benchmark:
+        f"{BENCHMARKS}/statistics/low-data/{{protocol}}/{DATASET}/{{backbone}}.tsv"
+    conda:
+        "../envs/mmsn.yaml"
+    threads: 4
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        runs=described_subsets,
+        settings=as_json(STUDY.low_data.model_dump(mode="json", include={"shares", "draws"})),
+        statistics=as_json(STUDY.statistics),
+        baseline=STUDY.statistics.baseline,
+        code=code_digest("reporting.low_data_stored", "reporting.reader"),
+    message:
+        "Bootstrapping and comparing {wildcards.protocol} with few training images, {wildcards.backbone}"
+    shell:
+        "mmsn report low-data-statistics --runs {params.runs:q} --settings {params.settings:q} "
+        "--statistics {params.statistics:q} --baseline {params.baseline:q} --threads {threads} "
+        "--output-summary {output.summary:q} --output-labels {output.labels:q} "
+        "--output-replicates {output.replicates:q} --log {log:q}"
+
+
+rule low_data_table:
+    input:
+        summary=rules.low_data_statistics.output.summary,
+        labels=rules.low_data_statistics.output.labels,
+    output:
         csv=f"{R}/tables/low_data_{{protocol}}_{DATASET}_{{backbone}}.csv",
-        replicates=f"{R}/statistics/low-data/{{protocol}}/{DATASET}/{{backbone}}/replicates.parquet",
         markdown=f"{R}/tables/low_data_{{protocol}}_{DATASET}_{{backbone}}.md",
         html=report(
             f"{R}/tables/low_data_{{protocol}}_{DATASET}_{{backbone}}.html",
@@ -67,24 +101,16 @@ rule low_data_table:
         f"{LOGS}/tables/low_data_{{protocol}}_{DATASET}_{{backbone}}.log",
     benchmark:
         f"{BENCHMARKS}/tables/low_data_{{protocol}}_{DATASET}_{{backbone}}.tsv"
+    localrule: True
     conda:
         "../envs/mmsn.yaml"
-    threads: 4
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        runs=described_subsets,
-        settings=as_json(STUDY.low_data.model_dump(mode="json", include={"shares", "draws", "by"})),
-        statistics=as_json(STUDY.statistics),
-        baseline=STUDY.statistics.baseline,
+        settings=as_json(STUDY.low_data.model_dump(mode="json", include={"by"})),
         note=lambda wildcards: linear_note(wildcards.protocol),
-        code=code_digest("reporting.low_data_command"),
+        code=code_digest("reporting.low_data_table", "reporting.low_data_stored"),
     message:
         "Writing the table of {wildcards.protocol} with few training images, {wildcards.backbone}"
     shell:
-        f"mmsn report low-data --runs {{params.runs:q}} --protocol {{wildcards.protocol}} --dataset {DATASET} "
-        "--settings {params.settings:q} --statistics {params.statistics:q} --baseline {params.baseline:q} "
-        "--data-note={params.note:q} --threads {threads} "
-        "--output-csv {output.csv:q} --output-markdown {output.markdown:q} --output-html {output.html:q} "
-        "--output-replicates {output.replicates:q} --log {log:q}"
+        "mmsn report low-data --summary {input.summary:q} --labels {input.labels:q} --settings {params.settings:q} "
+        f"--protocol {{wildcards.protocol}} --dataset {DATASET} --data-note={{params.note:q}} "
+        "--output-csv {output.csv:q} --output-markdown {output.markdown:q} --output-html {output.html:q} --log {log:q}"

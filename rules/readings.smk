@@ -4,6 +4,7 @@
 # MAKES  results/evaluate/readings/mimic-cxr/<backbone>/<method>/seed<k>/{predictions,runs}.parquet, all readings in one,
 #        results/evaluate/finetune+ehr/<set>/mimic-cxr/<backbone>/<method>/seed<k>/{predictions,runs}.parquet,
 #        results/evaluate/ehr-only/<set>/mimic-cxr/predictions.parquet,
+#        results/statistics/variants/<table>/mimic-cxr/<backbone>.parquet,
 #        results/tables/{readings,ehr_linear,ehr_finetune}_mimic-cxr_<backbone>.{csv,md,tex,html}
 READINGS = f"{R}/evaluate/readings/{DATASET}"
 FINETUNE_EHR = f"{R}/evaluate/finetune+ehr/{{feature_set}}/{DATASET}"
@@ -123,11 +124,39 @@ rule ehr_only:
         "--title {wildcards.feature_set:q} --output-predictions {output.predictions:q} --log {log:q}"
 
 
-rule variants_table:
+rule variant_statistics:
     input:
         predictions=lambda wildcards: list(
             dict.fromkeys(run["predictions"] for run in VARIANTS[wildcards.about][wildcards.backbone])
         ),
+    output:
+        measured=ensure(f"{R}/statistics/variants/{{about}}/{DATASET}/{{backbone}}.parquet", non_empty=True),
+    log:
+        f"{LOGS}/statistics/variants/{{about}}/{DATASET}/{{backbone}}.log",
+    benchmark:
+        f"{BENCHMARKS}/statistics/variants/{{about}}/{DATASET}/{{backbone}}.tsv"
+    wildcard_constraints:
+        about="readings|ehr_linear|ehr_finetune",
+    conda:
+        "../envs/mmsn.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        runs=lambda wildcards: as_json(VARIANTS[wildcards.about][wildcards.backbone]),
+        settings=as_json(STUDY.statistics),
+        code=code_digest("reporting.variants", "reporting.reader"),
+    message:
+        "Bootstrapping and comparing {wildcards.about} of {wildcards.backbone}"
+    shell:
+        "mmsn report variant-statistics --runs {params.runs:q} --settings {params.settings:q} "
+        "--output {output.measured:q} --threads {threads} --log {log:q}"
+
+
+rule variants_table:
+    input:
+        measured=rules.variant_statistics.output.measured,
     output:
         csv=f"{R}/tables/{{about}}_{DATASET}_{{backbone}}.csv",
         markdown=f"{R}/tables/{{about}}_{DATASET}_{{backbone}}.md",
@@ -144,21 +173,15 @@ rule variants_table:
         f"{BENCHMARKS}/tables/{{about}}_{DATASET}_{{backbone}}.tsv"
     wildcard_constraints:
         about="readings|ehr_linear|ehr_finetune",
+    localrule: True
     conda:
         "../envs/mmsn.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        runs=lambda wildcards: as_json(VARIANTS[wildcards.about][wildcards.backbone]),
-        settings=as_json(STUDY.statistics),
         note=STUDY.note,
-        code=code_digest("reporting.variants_command", "reporting.variants", "reporting.variants_table"),
+        code=code_digest("reporting.variants_command", "reporting.variants_table"),
     message:
         "Comparing {wildcards.about} of {wildcards.backbone}"
     shell:
-        f"mmsn report variants --runs {{params.runs:q}} --about {{wildcards.about}} --dataset {DATASET} "
-        "--settings {params.settings:q} --data-note={params.note:q} --output-csv {output.csv:q} "
-        "--output-markdown {output.markdown:q} --output-latex {output.latex:q} --output-html {output.html:q} "
-        "--threads {threads} --log {log:q}"
+        "mmsn report variants --measured {input.measured:q} --about {wildcards.about} "
+        f"--dataset {DATASET} --data-note={{params.note:q}} --output-csv {{output.csv:q}} "
+        "--output-markdown {output.markdown:q} --output-latex {output.latex:q} --output-html {output.html:q} --log {log:q}"

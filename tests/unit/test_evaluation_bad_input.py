@@ -222,9 +222,7 @@ def test_scores_that_are_not_numbers_are_one_line(tmp_path, method):
         made = ("--output", tmp_path / "groups.parquet", "--images", _cohort_of(tmp_path))
         assert expected in verb("represent", "groups", "--runs", runs, *made, code=2)
     else:
-        made = [f"--output-{name}={tmp_path / name}" for name in ("csv", "markdown", "html")]
-        one = ("--settings", '{"shares": [0.5], "draws": 1}', "--baseline", "msn")
-        assert expected in verb("report", "low-data", "--runs", runs, *one, *PLACE, *made, code=2)
+        assert expected in _low_data(tmp_path, runs)
 
 
 @pytest.mark.parametrize("method", ["statistics", "low-data"])
@@ -233,13 +231,15 @@ def test_predictions_for_another_label_set_are_not_compared(tmp_path, method):
         return replace(predictions, labels=("Hernia", *predictions.labels[1:]))
 
     runs = study(tmp_path, other)
-    if method == "statistics":
-        said = statistics(tmp_path, runs, code=2)
-    else:
-        made = [f"--output-{name}={tmp_path / name}" for name in ("csv", "markdown", "html")]
-        one = ("--settings", '{"shares": [0.5], "draws": 1}', "--baseline", "msn")
-        said = verb("report", "low-data", "--runs", runs, *one, *PLACE, *made, code=2)
+    said = statistics(tmp_path, runs, code=2) if method == "statistics" else _low_data(tmp_path, runs)
     assert "not judged on the same test set: only one of them has the labels Atelectasis, Hernia" in said
+
+
+def _low_data(folder, runs):
+    """What it says to runs that it must refuse."""
+    made = [f"--output-{name}={folder / name}" for name in ("summary", "labels", "replicates")]
+    one = ("--settings", '{"shares": [0.5], "draws": 1}', "--baseline", "msn")
+    return verb("report", "low-data-statistics", "--runs", runs, *one, *made, code=2)
 
 
 def _cohort_of(folder, patients=None):

@@ -3,7 +3,9 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,6 @@ from typer.testing import CliRunner
 
 from mmsn.cli import app
 from mmsn.errors import UserError
-from mmsn.evaluation.settings import LowDataSettings
 from mmsn.figures.choice import patch_side, pictured_methods, variants_with_ehr
 from mmsn.figures.compared import compared_runs
 from mmsn.figures.label_differences import differences, draw_differences
@@ -26,17 +27,16 @@ from mmsn.figures.reliability import curves_of, draw_reliability, reliability
 from mmsn.figures.settings import FiguresSettings
 from mmsn.figures.subgroup_gaps import draw_gaps, drawn_groups
 from mmsn.figures.tsne_maps import _COLOURS
-from mmsn.files import write_table
 from mmsn.images.settings import ViewSettings
 from mmsn.methods import Method
 from mmsn.reporting.captions import Setting
 from mmsn.reporting.figure_files import COLOURS, write_figure
-from mmsn.reporting.reader import Reader
+from mmsn.reporting.low_data_stored import Stored
 from mmsn.reporting.schemas import Facts
 from mmsn.representation.measured import SCHEMA, MeasuredFacts
 from mmsn.statistics.bootstrap import patient_resamples
 from mmsn.training.settings import BackboneSettings
-from tests.unit.test_reporting import FEW, STRENGTHS, describe, fake_study, long_form
+from tests.unit.test_reporting import FEW, STRENGTHS, describe, fake_study
 
 SETTING = Setting("linear", "mimic-cxr", "ViT-S", note="Synthetic data.")
 FACTS = MeasuredFacts(100, 0.95, {})
@@ -171,17 +171,36 @@ def test_learning_curves_are_over_percent_with_a_dot_for_every_subset() -> None:
     assert "Edema" in words(figure)
 
 
-def test_the_hundred_percent_come_from_the_predictions_with_all_images(tmp_path: Path, study) -> None:
-    (run, predictions), other = [pair for pair in study.judged if pair[0].method in ("msn", "msn+ehr.sex")][:2]
-    write_table(tmp_path / "whole.parquet", long_form(predictions))
-    for draw in (0, 1):
-        write_table(tmp_path / f"{run.id}-1-{draw}.parquet", long_form(other[1], draw))
-    described = [run.model_copy(update={"predictions": tmp_path / "whole.parquet"})]
-    pattern = str(tmp_path / "{run}-{percent}-{draw}.parquet")
-    settings = LowDataSettings(shares=(0.01,), draws=2)
-    rows, images = measured_everywhere(described, pattern, settings, "msn", Reader().read)
-    assert images == len(predictions.images)
-    assert rows.groupby("share")["draw"].nunique().to_dict() == {0.01: 2, 1.0: 1}
+JUDGED = Facts(100, 40, 14, {}, 40, 0.95, 4, "msn", "abc")
+
+
+def _whole_and_few() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of `subset_labels`, those with all images as `report statistics` keeps them: of more methods."""
+    rows = subset_labels()
+    whole = rows[rows["share"] == 1].drop(columns=["share", "draw"])
+    other = whole[whole["method"] == "msn"].assign(method="dino", method_name="DINO")
+    return pd.concat([whole, other]), rows[rows["share"] < 1]
+
+
+def test_the_hundred_percent_come_from_the_statistics_with_all_images() -> None:
+    whole, few = _whole_and_few()
+    rows = measured_everywhere(whole, JUDGED, Stored(few, JUDGED))
+    pd.testing.assert_frame_equal(curves(rows)[0], curves(pd.concat([few, subset_labels().query("share == 1")]))[0])
+    assert set(rows["method"]) == set(few["method"])
+    assert rows.groupby("share")["draw"].nunique().to_dict() == {0.01: 2, 0.1: 2, 1.0: 1}
+
+
+@pytest.mark.parametrize("other", [{"split": "abd"}, {"images": 99}, {"patients": 41}])
+def test_curves_of_two_test_sets_are_refused(other: dict[str, Any]) -> None:
+    whole, few = _whole_and_few()
+    with pytest.raises(UserError, match="not judged on the same test set: 100 images of 40 patients, split abc and"):
+        measured_everywhere(whole, JUDGED, Stored(few, replace(JUDGED, **other)))
+
+
+def test_a_method_without_its_hundred_percent_is_named() -> None:
+    whole, few = _whole_and_few()
+    with pytest.raises(UserError, match="msn was trained on few images, but not judged with all"):
+        measured_everywhere(whole[whole["method"] != "msn"], JUDGED, Stored(few, JUDGED))
 
 
 def test_bins_hold_equal_numbers_of_images_and_their_shares_lie_in_the_intervals() -> None:

@@ -24,11 +24,19 @@ from mmsn.files import write_table
 from mmsn.labels import LABELS
 from mmsn.lineage import UNTRAINED_LABELS
 from mmsn.reporting.captions import Setting
-from mmsn.reporting.low_data import measure_subsets, subset_path, summarise_subsets, with_published
+from mmsn.reporting.low_data import (
+    excluded_labels,
+    measure_subsets,
+    subset_path,
+    summarise_subsets,
+    with_published,
+)
 from mmsn.reporting.low_data_draws import replicates_of_draws
 from mmsn.reporting.low_data_intervals import with_intervals
+from mmsn.reporting.low_data_stored import read_stored
 from mmsn.reporting.low_data_table import low_data_tables
 from mmsn.reporting.predictions import from_table
+from mmsn.reporting.schemas import Facts
 from mmsn.reporting.settings import StatisticsSettings
 from mmsn.statistics.bootstrap import image_resamples, patient_resamples
 from mmsn.study import load_study
@@ -203,10 +211,10 @@ def test_published_values_stand_beside_the_papers_shares(stored):
 
 def test_the_verb_writes_every_form_and_says_what_is_left_out(stored, tmp_path):
     made = [f"--output-{name}={tmp_path / 'table'}.{end}" for name, end in (("csv", "csv"), ("markdown", "md"))]
-    runs = json.dumps([run.model_dump(mode="json") for run in stored])
-    given = ("--runs", runs, "--settings", '{"shares": [0.01, 0.1], "draws": 3}', "--baseline", "msn")
+    assert _statistics(stored, tmp_path, '{"shares": [0.01, 0.1], "draws": 3}').exit_code == 0
+    kept = [f"--{name}={tmp_path / name}.parquet" for name in ("summary", "labels")]
     more = ("--protocol", "finetune", "--dataset", "mimic-cxr", "--output-html", str(tmp_path / "table.html"))
-    done = CliRunner().invoke(app, ["report", "low-data", *given, *more, *made])
+    done = CliRunner().invoke(app, ["report", "low-data", "--settings", "{}", *kept, *more, *made])
     assert done.exit_code == 0, done.output
     text = (tmp_path / "table.md").read_text()
     for heading in ("best of 3", "mean", "sd", "mean vs MSN", "p (Holm)"):
@@ -215,7 +223,39 @@ def test_the_verb_writes_every_form_and_says_what_is_left_out(stored, tmp_path):
     assert len(pd.read_csv(tmp_path / "table.csv")) == 8
 
 
+def _statistics(stored, folder, settings):
+    made = [f"--output-{name}={folder / name}.parquet" for name in ("summary", "labels", "replicates")]
+    runs = json.dumps([run.model_dump(mode="json") for run in stored])
+    given = ("--runs", runs, "--settings", settings, "--baseline", "msn")
+    drawn = ("--statistics", '{"resamples": 40, "seed": 4}')
+    return CliRunner().invoke(app, ["report", "low-data-statistics", *given, *drawn, *made])
+
+
+def test_what_is_kept_is_what_was_measured(stored, tmp_path):
+    assert _statistics(stored, tmp_path, '{"shares": [0.01, 0.1], "draws": 3}').exit_code == 0
+    rows, measured = _with_intervals(stored)
+    kept = read_stored(tmp_path / "summary.parquet")
+    assert list(kept.rows) == list(rows)
+    empty = ["feature_set", "control"]  # null where a method has none
+    pd.testing.assert_frame_equal(kept.rows.drop(columns=empty), rows.drop(columns=empty), check_dtype=False)
+    assert (kept.rows[empty].fillna("") == rows[empty].fillna("")).all(axis=None)
+    labels = read_stored(tmp_path / "labels.parquet").rows
+    assert excluded_labels(labels, 0.01) == excluded_labels(measured.labels, 0.01) != {}
+    pd.testing.assert_frame_equal(labels, measured.labels[list(labels)], check_dtype=False)
+    assert (kept.facts.images, kept.facts.patients) == (measured.images, measured.patients)
+    assert (kept.facts.resamples, kept.facts.baseline) == (40, "msn")
+
+
+def test_another_file_is_not_taken_for_kept_statistics(stored, tmp_path):
+    write_table(tmp_path / "other.parquet", pa.table({"share": [0.1]}))
+    with pytest.raises(UserError, match="not a table of"):
+        read_stored(tmp_path / "other.parquet")
+    with pytest.raises(UserError, match=r"absent\.parquet does not exist"):
+        read_stored(tmp_path / "absent.parquet")
+
+
 STATISTICS = StatisticsSettings(resamples=40, seed=4)
+FACTS = Facts(500, 200, 14, {}, 40, 0.95, 4, "msn")
 
 
 def _with_intervals(runs, statistics=STATISTICS):
@@ -312,7 +352,7 @@ def test_several_seeds_have_a_spread_and_a_paired_t_test_in_csv_table_and_captio
     assert np.isnan(own.p_seeds["msn"])
     joined = with_published(rows, "finetune", "mimic-cxr")
     setting = Setting("finetune", "mimic-cxr", "ViT-S")
-    table = low_data_tables(joined, measured, setting, "patient", STATISTICS)[0]
+    table = low_data_tables(joined, measured.labels, FACTS, setting, "patient")[0]
     assert {"sd over seeds", "p (seeds)"} < {column.header for column in table.columns}
     assert "not of training again" in " ".join(table.caption)
 
@@ -321,7 +361,7 @@ def test_one_seed_has_neither_spread_nor_t_test_over_seeds(stored):
     rows, measured = _with_intervals(stored)
     assert rows[["sd_seeds", "p_seeds", "p_seeds_holm"]].isna().all(axis=None)
     joined = with_published(rows, "finetune", "mimic-cxr")
-    table = low_data_tables(joined, measured, Setting("finetune", "mimic-cxr", "ViT-S"), "patient", STATISTICS)[0]
+    table = low_data_tables(joined, measured.labels, FACTS, Setting("finetune", "mimic-cxr", "ViT-S"), "patient")[0]
     assert not {"sd over seeds", "p (seeds)"} & {column.header for column in table.columns}
 
 
@@ -349,11 +389,7 @@ def test_one_test_patient_has_no_interval_and_says_so(stored, tmp_path):
 
 
 def test_a_missing_subset_is_named(stored, tmp_path):
-    runs = json.dumps([run.model_dump(mode="json") for run in stored])
-    given = ("--runs", runs, "--settings", '{"shares": [0.05], "draws": 1}', "--baseline", "msn")
-    more = ("--protocol", "finetune", "--dataset", "mimic-cxr", "--output-html", str(tmp_path / "table.html"))
-    made = ("--output-csv", str(tmp_path / "t.csv"), "--output-markdown", str(tmp_path / "t.md"))
-    done = CliRunner().invoke(app, ["report", "low-data", *given, *more, *made])
+    done = _statistics(stored, tmp_path, '{"shares": [0.05], "draws": 1}')
     assert done.exit_code == 2
     assert "5pct/draw0-msn.parquet does not exist" in done.output
 

@@ -123,9 +123,9 @@ def test_what_many_models_of_few_images_cost_to_score_is_counted_by_their_files(
     table = a_job(
         "low_data_finetune_mimic-cxr_vit-small",
         tuple(rows),
-        rule="low_data_table",
-        benchmark="r/benchmarks/tables/low_data_finetune_mimic-cxr_vit-small.tsv",
-        command="mmsn report low-data --statistics '{\"resamples\": 1000}'",
+        rule="low_data_statistics",
+        benchmark="r/benchmarks/statistics/low-data/finetune/mimic-cxr/vit-small.tsv",
+        command="mmsn report low-data-statistics --statistics '{\"resamples\": 1000}'",
     )
     published = dataclasses.replace(split_as_published(PUBLISHED, ""), test=PUBLISHED_TEST)
     seconds = {

@@ -67,8 +67,13 @@ def _report(folder, runs):
     outputs = [f"--output-{kind}" for kind in ("csv", "markdown", "latex", "html")]
     paths = [str(folder / f"table.{kind}") for kind in ("csv", "md", "tex", "html")]
     pairs = [word for pair in zip(outputs, paths, strict=True) for word in pair]
-    arguments = ["report", "variants", "--runs", json.dumps(runs), "--about", "ehr_linear", "--dataset", "mimic-cxr"]
-    return CliRunner().invoke(app, [*arguments, "--settings", '{"resamples": 200}', *pairs])
+    measured = str(folder / "measured.parquet")
+    given = ["--runs", json.dumps(runs), "--settings", '{"resamples": 200}', "--output", measured]
+    done = CliRunner().invoke(app, ["report", "variant-statistics", *given])
+    if done.exit_code:
+        return done
+    arguments = ["report", "variants", "--measured", measured, "--about", "ehr_linear", "--dataset", "mimic-cxr"]
+    return CliRunner().invoke(app, [*arguments, *pairs])
 
 
 def _table(made):

@@ -36,7 +36,9 @@ _FURTHER: Final = {
     },
     "report": {
         "imputation": "reporting.imputation_command:imputation",
+        "low-data-statistics": "reporting.low_data_command:low_data_statistics",
         "low-data": "reporting.low_data_command:low_data",
+        "variant-statistics": "reporting.variants_command:variant_statistics",
         "variants": "reporting.variants_command:variants",
     },
 }

@@ -204,12 +204,9 @@ def label_differences(
 
 @app.command()
 def learning_curves(
-    runs: Runs,
-    subset_predictions: Annotated[
-        str, typer.Option(help="Path of their subsets' predictions: {run} {percent} {draw}.")
-    ],
-    settings: Annotated[str, typer.Option(help="LowDataSettings as JSON: shares, draws, by.")],
-    baseline: Annotated[str, typer.Option(help="Id of the reference.")],
+    labels: Annotated[Path, typer.Option(help="From `report statistics`: models trained on all images.")],
+    few: Annotated[Path, typer.Option(help="Labels of `report low-data-statistics`.")],
+    settings: Annotated[str, typer.Option(help="LowDataSettings as JSON: by.")],
     protocol: Protocol,
     dataset: Dataset,
     output_svg: Svg,
@@ -222,13 +219,12 @@ def learning_curves(
     def work() -> Callable[[], Figure]:
         from mmsn.evaluation.settings import LowDataSettings
         from mmsn.figures.learning_curves import draw_curves, measured_everywhere
-        from mmsn.reporting.reader import Reader
-        from mmsn.reporting.runs import RunDescription, parse_runs
+        from mmsn.reporting.low_data_stored import read_stored
 
-        described, chosen = parse_runs(runs, RunDescription), parsed(settings, LowDataSettings, "--settings")
-        labels, images = measured_everywhere(described, subset_predictions, chosen, baseline, Reader().read)
-        setting = setting_of(protocol, dataset, described[0].backbone_name, data_note)
-        return lambda: draw_curves(labels, setting, chosen.by, images)
+        chosen, subsets = parsed(settings, LowDataSettings, "--settings"), read_stored(few)
+        rows = measured_everywhere(*with_facts(labels), subsets)
+        setting = setting_of(protocol, dataset, str(subsets.rows["backbone_name"].iloc[0]), data_note)
+        return lambda: draw_curves(rows, setting, chosen.by, subsets.facts.images)
 
     _draw(work, output_svg, output_png, log)
 

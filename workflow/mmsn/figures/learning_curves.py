@@ -1,8 +1,6 @@
 """AUROC over the share of the training images: a panel a method, the reference in each."""
 
 import math
-from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 import pandas as pd
@@ -11,15 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from mmsn.evaluation.settings import LowDataSettings
+from mmsn.errors import UserError
 from mmsn.figures.page import new_page, words_instead
 from mmsn.reporting.captions import Setting
 from mmsn.reporting.figure_files import COLOURS
-from mmsn.reporting.low_data import measure_subsets, subset_path
+from mmsn.reporting.low_data_stored import Stored
 from mmsn.reporting.number_format import count
-from mmsn.reporting.predictions import Predictions, check_same_test_set
-from mmsn.reporting.runs import RunDescription
-from mmsn.statistics.metrics import label_metrics
+from mmsn.reporting.schemas import Facts
 
 _ACROSS: Final = 4
 _PANEL_INCHES: Final = 1.5
@@ -27,43 +23,33 @@ WHOLE: Final = 1.0
 """The share of all training images."""
 
 
-def measured_everywhere(
-    runs: Sequence[RunDescription],
-    subset_predictions: str,
-    settings: LowDataSettings,
-    baseline: str,
-    read: Callable[[Path], Predictions],
-) -> tuple[pd.DataFrame, int]:
-    """Metrics by label of every run with all training images and with each subset, and how many test images there are.
+def measured_everywhere(whole: pd.DataFrame, of_whole: Facts, few: Stored) -> pd.DataFrame:
+    """Metrics by label of the same runs with all training images and with each subset.
 
     Args:
-        runs: their `predictions` are those with all training images.
-        subset_predictions: path of a run's predictions of a subset, with `{run}`, `{percent}` and `{draw}`.
-        settings: shares and draws.
-        baseline: id of the reference.
-        read: predictions by their path.
+        whole: of `report statistics`, a row a run and label; other runs are left out.
+        of_whole: what its metadata say.
+        few: labels of `report low-data-statistics`.
 
     Raises:
-        UserError: predictions that are damaged or of another test set.
+        UserError: they were judged on other test sets, or a run of a subset is not among the whole ones.
     """
-    few = [run.model_copy(update={"predictions": Path(subset_predictions.replace("{run}", run.id))}) for run in runs]
-    parts = [measure_subsets(few, settings.shares, settings.draws, baseline, read).labels]
-    first: Predictions | None = None
-    for run in runs:
-        predictions = read(run.predictions)
-        first = first or predictions
-        check_same_test_set(first, predictions, (runs[0].id, run.id))
-        parts.append(_measured_whole(run, predictions, baseline))
-    subset = read(subset_path(few[0], settings.shares[0], 0))
-    assert first is not None  # parse_runs refuses an empty list
-    check_same_test_set(first, subset, (runs[0].id, f"{few[0].id} of a subset"))
-    return pd.concat(parts, ignore_index=True), len(first.images)
+    if _test_set(of_whole) != _test_set(few.facts):
+        raise UserError(
+            "models trained on all images and on few were not judged on the same test set: "
+            f"{_test_set(of_whole)} and {_test_set(few.facts)}; evaluate both again on the same cohort"
+        )
+    runs = few.rows[["method", "seed"]].drop_duplicates()
+    own = whole.merge(runs, on=["method", "seed"])
+    absent = sorted(set(few.rows["method"]) - set(own["method"]))
+    if absent:
+        raise UserError(f"{', '.join(absent)} was trained on few images, but not judged with all; evaluate it first")
+    names = ["method", "method_name", "family", "seed", "label", "auroc", "excluded"]
+    return pd.concat([few.rows, own[names].assign(share=WHOLE, draw=0)], ignore_index=True)
 
 
-def _measured_whole(run: RunDescription, predictions: Predictions, baseline: str) -> pd.DataFrame:
-    names = run.model_dump(include={"method", "method_name", "seed"})
-    place = {"family": run.family(baseline), "share": WHOLE, "draw": 0}
-    return label_metrics(predictions.targets, predictions.scores, predictions.labels).assign(**names, **place)
+def _test_set(facts: Facts) -> str:
+    return f"{facts.images} images of {facts.patients} patients, split {facts.split or 'not recorded'}"
 
 
 def curves(labels: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -26,8 +26,8 @@ from mmsn.planning.assumptions import (
     scaled_to,
 )
 from mmsn.planning.compute import FORWARD_AND_BACKWARD, Shape, shape_of, training_step
-from mmsn.planning.jobs import TARGET, Job, kind_of, results_folder
-from mmsn.planning.measured import SCORING, Measurements
+from mmsn.planning.jobs import OF_FEW_IMAGES, TARGET, Job, kind_of, results_folder
+from mmsn.planning.measured import Measurements
 from mmsn.planning.sizes import Sizes, sizes_elsewhere
 from mmsn.planning.work import amount, files_of_full_size
 
@@ -82,7 +82,7 @@ class Estimator:
         return Cost(self._assumed_hours(job, backbone), reserved, disk, False)
 
     def _amount(self, job: Job) -> float:
-        if kind_of(job.benchmark or "") in SCORING:
+        if kind_of(job.benchmark or "") == OF_FEW_IMAGES:
             few = [path for path in job.predictions if "/low-data/" in path]
             return files_of_full_size(len(few), self.sizes)
         settings = job.settings()
@@ -99,7 +99,7 @@ class Estimator:
             return _START + self._one_pass(job, shape_of(backbone))
         if job.rule == "image_shard":
             return sizes.total / self.shards / IMAGES_PER_SECOND / 3600
-        if job.stage in ("study", "tables", "figures"):
+        if job.stage in ("study", "statistics", "tables", "figures"):
             return STAGE_MINUTES[job.stage] / 60 + files_of_full_size(len(job.predictions), sizes) * _scoring(job)
         if job.stage in STAGE_MINUTES:
             return 0.1 / 60 + STAGE_MINUTES[job.stage] / 60 * scaled_to(sizes.total)
@@ -160,7 +160,7 @@ class Estimator:
 
 
 def _scoring(job: Job) -> float:
-    """Hours for one file of predictions of the published test set, in a table or figure."""
+    """Hours for one file of predictions of the published test set, in statistics or a figure."""
     resamples = job.settings("statistics").get("resamples") or job.settings().get("resamples") or 0
     return (READ_SECONDS + RESAMPLE_SECONDS * resamples / 1000 / job.threads) / 3600
 

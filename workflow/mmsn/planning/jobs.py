@@ -20,8 +20,8 @@ TARGET: Final = "target"
 """Stage of the rules that only collect others (`all`, `tables`): no work."""
 _DEEPER: Final = ("evaluate",)
 _SHARD: Final = re.compile(r"p\d\d")
-OF_FEW_IMAGES: Final = ("low_data", "learning_curves")
-"""Names of the table and the figure that score every model trained on few images."""
+OF_FEW_IMAGES: Final = "statistics low-data"
+"""Kind of the job that scores every model trained on few images."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,10 @@ def kind_of(benchmark: str) -> str:
     if stage in ("cohort", "representation"):
         return f"{stage} {name}"
     if stage in ("tables", "figures"):
-        return f"{stage} {next((few for few in OF_FEW_IMAGES if name.startswith(few)), name.partition('_')[0])}"
+        return f"{stage} {name.partition('_')[0]}"
+    within = _below_benchmarks(benchmark).split("/")[1:-1]
+    if stage == "statistics" and within and within[0] in ("low-data", "variants"):
+        return f"{stage} {within[0]}"
     return stage
 
 

@@ -32,8 +32,6 @@ _SPEED_KEYS: Final = (
 _START_MODEL: Final = START_MINUTES / 60
 _START: Final = 2 / 3600
 """Hours that starting takes, with and without torch; no part of a job's speed."""
-SCORING: Final = ("tables low_data", "figures learning_curves")
-"""Kinds whose work is the files of predictions that they score, not images."""
 _SHAPE_KEYS: Final = ("architecture", "options")
 WITH_MODEL: Final = ("pretrain", "evaluate", "embeddings")
 """Stages whose time is a model's."""
@@ -85,7 +83,7 @@ class Measurements:
         What scores models of few images may have been finished with a handful of small files, which say nothing of its
         speed: there the hours are the measured ones and `a_file` hours for each file of full size more.
         """
-        if alike[0].kind in SCORING:
+        if alike[0].kind == OF_FEW_IMAGES:
             return mean(max(_START, other.hours + (work - other.work) * a_file) for other in alike)
         start = _START_MODEL if alike[0].kind.startswith(WITH_MODEL) else _START
         speeds = (max(other.hours - start, 0.1 * other.hours) / other.work for other in alike)
@@ -128,8 +126,8 @@ def _finished(folder: Path, study: Mapping[str, Any], sizes: Sizes) -> Iterator[
             backbone,
             method,
             settings,
-            _scored(folder, path.stem, sizes)
-            if kind in SCORING
+            _scored(folder, below, sizes)
+            if kind == OF_FEW_IMAGES
             else amount(stage, settings, counted, passes, _share(below)),
             resolved.get("device", ""),
         )
@@ -179,10 +177,9 @@ def _settings(study: Mapping[str, Any], kind: str, method: Method | None) -> Map
     return settings
 
 
-def _scored(folder: Path, name: str, sizes: Sizes) -> float:
-    """Files of few images that `low_data_<protocol>_<data set>_<backbone>` was made of, as files of full size."""
-    few = next(few for few in OF_FEW_IMAGES if name.startswith(few))
-    protocol, data_set, backbone = name.removeprefix(f"{few}_").split("_", maxsplit=2)
+def _scored(folder: Path, below: tuple[str, ...], sizes: Sizes) -> float:
+    """Files of few images that `.../<protocol>/<data set>/<backbone>` was made of, as files of full size."""
+    protocol, data_set, backbone = below[-3:]
     runs = f"{protocol}/*/*/{data_set}/{backbone}/*/*/predictions.parquet"
     return files_of_full_size(len(list((folder / "evaluate" / "low-data").glob(runs))), sizes)
 

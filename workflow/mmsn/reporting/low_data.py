@@ -46,6 +46,8 @@ class MeasuredSubsets:
     """Metrics of every subset in the resamples of patients, which all of them share; empty without."""
     of_images: dict[Subset, Replicates] = field(default_factory=dict)
     """The same in the resamples of images, of the best draws alone: those are the paper's intervals."""
+    split: str = ""
+    """First digits of the hash of the split under which every model was trained and judged."""
 
 
 def percent_of(share: float) -> str:
@@ -105,7 +107,7 @@ def measure_subsets(
     labels, first = pd.concat(parts, ignore_index=True), test_set[1]
     of_images = _best_in_images(runs, labels, read, statistics, threads) if statistics else {}
     counted = len(set(first.patients.tolist()))
-    return MeasuredSubsets(labels, len(first.images), counted, first.labels, of_patients, of_images)
+    return MeasuredSubsets(labels, len(first.images), counted, first.labels, of_patients, of_images, first.split.short)
 
 
 def _patient_draws(test_set: Predictions, source: str, statistics: StatisticsSettings) -> Resamples:

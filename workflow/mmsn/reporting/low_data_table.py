@@ -7,43 +7,40 @@ import pandas as pd
 
 from mmsn.reporting.captions import Setting, published_sentences, seed_sentences
 from mmsn.reporting.layout import Cell, Column, Row, Table, with_highest_bold
-from mmsn.reporting.low_data import MeasuredSubsets, excluded_labels
+from mmsn.reporting.low_data import excluded_labels
 from mmsn.reporting.number_format import count, decimal, p_value, percent, signed_with_interval, with_interval
 from mmsn.reporting.published import INFERRED_MARK
-from mmsn.reporting.schemas import METRIC_NAMES, METRICS, Metric
-from mmsn.reporting.settings import StatisticsSettings
+from mmsn.reporting.schemas import METRIC_NAMES, METRICS, Facts, Metric
 
 _Record = dict[Hashable, Any]
 
 
-def low_data_tables(
-    rows: pd.DataFrame, measured: MeasuredSubsets, setting: Setting, by: str, statistics: StatisticsSettings
-) -> list[Table]:
+def low_data_tables(rows: pd.DataFrame, labels: pd.DataFrame, facts: Facts, setting: Setting, by: str) -> list[Table]:
     """Lay out `low_data.with_published`: a table of AUROC and one of AUPRC.
 
     Args:
         rows: one a method, share and metric.
-        measured: what they come from.
+        labels: a row a model and label: share, label, excluded.
+        facts: of the test set and the intervals.
         setting: of the comparison; its train_fraction is not used.
         by: `patient` or `image`, how subsets were drawn.
-        statistics: of the intervals.
     """
-    return [_table(rows[rows["metric"] == metric], metric, measured, setting, by, statistics) for metric in METRICS]
+    return [_table(rows[rows["metric"] == metric], metric, labels, facts, setting, by) for metric in METRICS]
 
 
 def _table(
     rows: pd.DataFrame,
     metric: Metric,
-    measured: MeasuredSubsets,
+    labels: pd.DataFrame,
+    facts: Facts,
     setting: Setting,
     by: str,
-    statistics: StatisticsSettings,
 ) -> Table:
     methods = rows.drop_duplicates("method")
     columns, cells = [Column("Pretraining", numeric=False)], []
     for share in sorted(rows["share"].unique()):
         heading = f"{percent(float(share))} of training images"
-        for header, column in _columns(rows[rows["share"] == share], statistics.baseline).items():
+        for header, column in _columns(rows[rows["share"] == share], facts.baseline).items():
             columns.append(Column(header, heading))
             cells.append(column)
     table_rows = [
@@ -55,7 +52,7 @@ def _table(
         columns=tuple(columns),
         rows=tuple(table_rows),
         note=setting.note,
-        caption=tuple(_caption(rows, measured, by, statistics)),
+        caption=tuple(_caption(rows, labels, facts, by)),
     )
 
 
@@ -126,16 +123,16 @@ def _p_seeds(row: _Record) -> Cell:
     return Cell(p_value(row["p_seeds"]), order=row["p_seeds"], hint=hint)
 
 
-def _caption(rows: pd.DataFrame, measured: MeasuredSubsets, by: str, statistics: StatisticsSettings) -> list[str]:
+def _caption(rows: pd.DataFrame, labels: pd.DataFrame, facts: Facts, by: str) -> list[str]:
     units = "whole patients" if by == "patient" else "single images, as published"
     sentences = [
         f"Trained on random subsets of {units}, the smaller share inside the larger, every method on the same ones, "
         "with the setting that was best on validation with all training images.",
-        f"Macro means over {_used(rows)} labels in {count(measured.images)} test images of {count(measured.patients)} "
+        f"Macro means over {_used(rows)} labels in {count(facts.images)} test images of {count(facts.patients)} "
         "patients.",
         "Best: the subset with the highest AUROC on the test set, as published. It is chosen on the images that it is "
         "judged on, so judge by the mean; sd is the standard deviation over the subsets.",
-        f"In brackets: {percent(statistics.level)} percentile bootstrap interval from {count(statistics.resamples)} "
+        f"In brackets: {percent(facts.level)} percentile bootstrap interval from {count(facts.resamples)} "
         "resamples of test patients, the same for every model; the published ones, and best_lo and best_hi in the csv "
         "file, resample images. They speak of other test patients with these models, not of other training "
         "subsets, and that of the best not of its choice.",
@@ -147,7 +144,7 @@ def _caption(rows: pd.DataFrame, measured: MeasuredSubsets, by: str, statistics:
             "subsets (p_draws), which speaks of other training subsets."
         )
     for share in sorted(rows["share"].unique()):
-        left_out = excluded_labels(measured.labels, float(share))
+        left_out = excluded_labels(labels, float(share))
         reasons = ", ".join(f"{label} ({reason})" for label, reason in left_out.items())
         sentences += [f"Left out of every mean of {percent(float(share))}: {reasons}."] if left_out else []
     if (rows["seeds"] > 1).any():

@@ -1,7 +1,7 @@
 """The two tables of a comparison, as Arrow schemas, and what their files' metadata say of the test set."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -15,22 +15,23 @@ METRICS: Final[tuple[Metric, ...]] = ("auroc", "auprc")
 METRIC_NAMES: Final[dict[Metric, str]] = {"auroc": "AUROC", "auprc": "AUPRC"}
 
 
-def _required(name: str, kind: pa.DataType) -> pa.Field:
+def required(name: str, kind: pa.DataType) -> pa.Field:
+    """A column without nulls."""
     return pa.field(name, kind, nullable=False)
 
 
 _RUN = [
-    _required("run", pa.string()),  # the description's id; `<backbone>/<method>/mean` for the mean over seeds
-    _required("backbone", pa.string()),
-    _required("backbone_name", pa.string()),
-    _required("method", pa.string()),
-    _required("method_name", pa.string()),
-    _required("family", pa.string()),  # baseline, reference, ehr, control
+    required("run", pa.string()),  # the description's id; `<backbone>/<method>/mean` for the mean over seeds
+    required("backbone", pa.string()),
+    required("backbone_name", pa.string()),
+    required("method", pa.string()),
+    required("method_name", pa.string()),
+    required("family", pa.string()),  # baseline, reference, ehr, control
     pa.field("feature_set", pa.string()),
     pa.field("control", pa.string()),
     pa.field("published", pa.string()),  # the paper's name of the pretraining
     pa.field("seed", pa.int32()),  # null in the mean over seeds
-    _required("seeds", pa.int32()),
+    required("seeds", pa.int32()),
 ]
 _INTERVALS = (
     "lo",
@@ -43,23 +44,23 @@ _DIFFERENCE = ("difference", "difference_lo", "difference_hi")  # to the referen
 SUMMARY: Final = pa.schema(
     [
         *_RUN,
-        _required("metric", pa.string()),
+        required("metric", pa.string()),
         *(pa.field(name, pa.float64()) for name in ("value", *_INTERVALS)),
         pa.field("p_published", pa.float64()),  # Student's t-test on image-level replicates: anti-conservative
-        _required("mark", pa.string()),
+        required("mark", pa.string()),
         *(pa.field(name, pa.float64()) for name in _DIFFERENCE),  # paired bootstrap of patients
         pa.field("p_paired", pa.float64()),
         pa.field("p_holm", pa.float64()),  # over the comparisons of the same family, metric and seed
-        _required("comparisons", pa.int32()),  # how many those are
+        required("comparisons", pa.int32()),  # how many those are
         pa.field("p_seeds", pa.float64()),  # paired t-test over three or more seeds, in the mean row
         pa.field("p_seeds_holm", pa.float64()),  # over the same comparisons as p_holm
         *(pa.field(name, pa.float64()) for name in ("difference_lo_seeds", "difference_hi_seeds")),  # of that t-test
         pa.field("sd_seeds", pa.float64()),  # standard deviation of the seeds' values (n - 1), in the mean row
         pa.field("p_permutation", pa.float64()),  # patients' scores change places between the models; not corrected
-        _required("not_tested", pa.string()),  # empty, or which test has no p although it had its data, and why
-        _required("labels_used", pa.int32()),
-        _required("labels_excluded", pa.string()),  # names, separated by '; '
-        _required("missing", pa.string()),  # empty, or why the run has no numbers
+        required("not_tested", pa.string()),  # empty, or which test has no p although it had its data, and why
+        required("labels_used", pa.int32()),
+        required("labels_excluded", pa.string()),  # names, separated by '; '
+        required("missing", pa.string()),  # empty, or why the run has no numbers
     ]
 )
 """One row a run and metric; macro mean over the labels that have a positive and a negative."""
@@ -67,10 +68,10 @@ SUMMARY: Final = pa.schema(
 LABELS: Final = pa.schema(
     [
         *_RUN,
-        _required("label", pa.string()),
-        _required("positives", pa.int64()),
-        _required("negatives", pa.int64()),
-        _required("positive_patients", pa.int64()),  # patients with a positive image
+        required("label", pa.string()),
+        required("positives", pa.int64()),
+        required("negatives", pa.int64()),
+        required("positive_patients", pa.int64()),  # patients with a positive image
         *(pa.field(metric + end, pa.float64()) for metric in METRICS for end in ("", *(f"_{i}" for i in _INTERVALS))),
         *(pa.field(name, pa.float64()) for name in _DIFFERENCE),  # AUROC, DeLong with patients as clusters
         pa.field("p_delong", pa.float64()),
@@ -79,8 +80,8 @@ LABELS: Final = pa.schema(
         pa.field("p_delong_images", pa.float64()),  # DeLong as of 1988, every image taken as independent
         pa.field("p_permutation", pa.float64()),  # patients' scores change places between the models; not corrected
         pa.field("p_permutation_holm", pa.float64()),  # over the labels of the run alone
-        _required("excluded", pa.string()),  # empty, or why the label has no metrics
-        _required("remark", pa.string()),  # constant score; why p_delong is missing; else empty
+        required("excluded", pa.string()),  # empty, or why the label has no metrics
+        required("remark", pa.string()),  # constant score; why p_delong is missing; else empty
     ]
 )
 """One row a run and label."""
@@ -122,7 +123,7 @@ class Facts:
         return cls(**json.loads(stored))
 
 
-def table_of(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+def table_of(rows: Iterable[Mapping[Any, Any]], schema: pa.Schema) -> pa.Table:
     """Rows as an Arrow table; NaN becomes null."""
     return pa.Table.from_pylist([{key: _null(value) for key, value in row.items()} for row in rows], schema=schema)
 

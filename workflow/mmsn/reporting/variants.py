@@ -5,19 +5,37 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pydantic import Field
 
 from mmsn.errors import UserError
 from mmsn.reporting.comparisons import holm_within
 from mmsn.reporting.predictions import Predictions, check_same_test_set, check_same_training, refuse_empty
 from mmsn.reporting.runs import RunDescription
-from mmsn.reporting.schemas import METRICS, Facts, Metric
+from mmsn.reporting.schemas import METRICS, Facts, Metric, required
 from mmsn.reporting.scoring import Scored, Scorer, mean_over_seeds
 from mmsn.reporting.settings import StatisticsSettings
 from mmsn.reporting.summary import facts_of
 from mmsn.statistics.bootstrap import percentile_interval
 from mmsn.statistics.tests import FEWEST_SEEDS, Difference, paired_difference, paired_t_test
 
+VARIANTS: Final = pa.schema(
+    [
+        *(required(name, pa.string()) for name in ("key", "method", "method_name", "variant")),
+        pa.field("feature_set", pa.string()),
+        *(required(name, pa.string()) for name in ("backbone", "backbone_name")),
+        required("seeds", pa.int64()),
+        pa.field("sd_seeds", pa.float64()),
+        required("metric", pa.string()),
+        *(pa.field(name, pa.float64()) for name in ("value", "lo", "hi", "lo_patient", "hi_patient")),
+        *(required(name, pa.string()) for name in ("against", "reference")),  # as the table names it, its key
+        *(pa.field(name, pa.float64()) for name in ("difference", "difference_lo", "difference_hi", "p_paired")),
+        required("seeds_test", pa.string()),  # paired, one-sample, or empty
+        *(pa.field(name, pa.float64()) for name in ("p_seeds", "difference_lo_seeds", "difference_hi_seeds")),
+        *(pa.field(name, pa.float64()) for name in ("p_holm", "comparisons", "p_seeds_holm")),
+    ]
+)
+"""One row a variant, metric and reference; `against` is empty where there is none."""
 _NOT_COMPARED: Final = dict.fromkeys(("difference", "difference_lo", "difference_hi", "p_paired"), float("nan"))
 
 
@@ -51,11 +69,7 @@ def measure_variants(
         threads: as many as this process may use when left out.
 
     Returns:
-        One row a variant, metric and reference (one with an empty `against` where there is none): key, method,
-        method_name, variant, feature_set, backbone, seeds, sd_seeds, metric, value, lo, hi, lo_patient, hi_patient,
-        against, reference, difference, difference_lo, difference_hi, p_paired, p_holm, comparisons, seeds_test
-        (`paired`, `one-sample`, or empty), p_seeds, p_seeds_holm, difference_lo_seeds, difference_hi_seeds. And facts
-        of the test set.
+        The columns of `VARIANTS`, and facts of the test set.
 
     Raises:
         UserError: runs judged on different images or taught other labels, a test set of one patient or without any
@@ -99,7 +113,9 @@ def _rows(run: VariantRun, metric: Metric, means: Mapping[str, Scored], level: f
     own = means[run.key]
     lo, hi = percentile_interval(own.of_images[metric], level)
     lo_patient, hi_patient = percentile_interval(own.of_patients[metric], level)
-    names = run.model_dump(include={"key", "method", "method_name", "variant", "feature_set", "backbone"})
+    names = run.model_dump(
+        include={"key", "method", "method_name", "variant", "feature_set", "backbone", "backbone_name"}
+    )
     values = [member.value[metric] for member in own.members]
     row = {
         **names,

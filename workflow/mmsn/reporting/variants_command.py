@@ -1,4 +1,4 @@
-"""`mmsn report variants`: one encoder judged in several ways -> the tables that set them side by side."""
+"""`mmsn report variant...`: one encoder judged in several ways -> statistics -> tables."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from mmsn import console
 from mmsn.config_errors import explain
 from mmsn.errors import UserError
-from mmsn.files import write_text
+from mmsn.files import read_table, write_table, write_text
 from mmsn.reporting.settings import StatisticsSettings
 
 if TYPE_CHECKING:
@@ -49,34 +49,53 @@ _ABOUT: Final = {
 }
 
 
-def variants(
+def variant_statistics(
     runs: Annotated[str, typer.Option(help="JSON list of run descriptions with variant, key and against.")],
+    output: Annotated[Path, typer.Option(help="One row a variant, metric and reference (Parquet).")],
+    settings: Annotated[str, typer.Option(help="JSON: resamples, level, seed, baseline.")] = "{}",
+    threads: Annotated[int | None, typer.Option(min=1, help="All that this process may use.")] = None,
+    log: Annotated[Path | None, typer.Option(help="Log file.")] = None,
+) -> None:
+    """Score several ways to judge the same encoders, with patient-level intervals."""
+
+    def work() -> None:
+        from mmsn.reporting.runs import parse_runs
+        from mmsn.reporting.schemas import table_of
+        from mmsn.reporting.variants import VARIANTS, VariantRun, measure_variants
+
+        rows, facts = measure_variants(_judged(parse_runs(runs, VariantRun)), _settings(settings), threads)
+        write_table(output, table_of(rows.to_dict("records"), VARIANTS).replace_schema_metadata(facts.metadata()))
+
+    raise typer.Exit(console.run(work, log))
+
+
+def variants(
+    measured: Annotated[Path, typer.Option(help="From `report variant-statistics`.")],
     about: Annotated[str, typer.Option(help=f"What is compared: {', '.join(_ABOUT)}.")],
     dataset: Annotated[str, typer.Option(help="mimic-cxr or another.")],
     output_csv: Annotated[Path, typer.Option(help="All numbers, unrounded.")],
     output_markdown: Annotated[Path, typer.Option(help="Markdown table.")],
     output_latex: Annotated[Path, typer.Option(help="LaTeX tables (need booktabs).")],
     output_html: Annotated[Path, typer.Option(help="Page that needs no other file.")],
-    settings: Annotated[str, typer.Option(help="JSON: resamples, level, seed, baseline.")] = "{}",
     data_note: Annotated[str, typer.Option(help="Why the data are not comparable with the published values.")] = "",
-    threads: Annotated[int | None, typer.Option(min=1, help="All that this process may use.")] = None,
     log: Annotated[Path | None, typer.Option(help="Log file.")] = None,
 ) -> None:
-    """Compare several ways to judge the same encoders, with patient-level intervals."""
+    """Write the tables that set several ways to judge the same encoders side by side."""
 
     def work() -> None:
         from mmsn.reporting.captions import dataset_name
         from mmsn.reporting.layout import to_html, to_latex, to_markdown
-        from mmsn.reporting.runs import parse_runs
-        from mmsn.reporting.variants import VariantRun, measure_variants
+        from mmsn.reporting.schemas import Facts
         from mmsn.reporting.variants_table import variants_tables
 
         if about not in _ABOUT:
             raise UserError(f"--about: {about!r} is none of {', '.join(_ABOUT)}")
-        described = parse_runs(runs, VariantRun)
-        rows, facts = measure_variants(_judged(described), _settings(settings), threads)
+        if not measured.exists():
+            raise UserError(f"{measured} does not exist; make it first or mend the path")
+        stored = read_table(measured)
+        rows, facts = stored.to_pandas(), Facts.of(stored, str(measured))
         what, sentences = _ABOUT[about]
-        title = f"{described[0].backbone_name} on {dataset_name(dataset)}: {what}"
+        title = f"{rows['backbone_name'].iloc[0]} on {dataset_name(dataset)}: {what}"
         tables = variants_tables(rows, facts, title, sentences, data_note)
         write_text(output_csv, rows.to_csv(index=False))
         write_text(output_markdown, to_markdown(tables))
