@@ -47,15 +47,18 @@ class Submitted:
         self._output = project.folder / "snakemake.out"
 
     @contextmanager
-    def running(self, *targets: str, ask: str | None = "squeue") -> Iterator[subprocess.Popen[bytes]]:
+    def running(
+        self, *targets: str, ask: str | None = "squeue", config: tuple[str, ...] = ()
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """Snakemake at work on targets; it is stopped, and so its jobs, when a test leaves without its end."""
         status = ("--slurm-status-command", ask) if ask else ()
         python = {"PYTHONPATH": str(self.project.folder / "workflow"), "OMP_NUM_THREADS": "1"}
         environment = {**self.cluster.environment, **python}
         environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), self.cluster.environment["PATH"]])
+        command = [sys.executable, "-P", str(_SNAKEMAKE), *targets, *OPTIONS]  # -P: not the modules beside it
         with self._output.open("wb") as output:
             run = subprocess.Popen(
-                [sys.executable, "-P", str(_SNAKEMAKE), *targets, *OPTIONS, *status],  # -P: not the modules beside it
+                [*command, *config, *status],
                 cwd=self.project.folder,
                 env=environment,
                 stdout=output,
@@ -124,9 +127,9 @@ class Pretraining:
 
     def at_work(self) -> str:
         """Wait until a new job trains the model and has saved more than its forerunner; its id."""
-        saved = self._epoch()
+        saved = self.epoch()
         job = until(lambda: self._running(), f"{self.method} does not run", self.study)
-        until(lambda: (self._epoch() or 0) > (saved or 0), f"{self.method} saves nothing", self.study)
+        until(lambda: (self.epoch() or 0) > (saved or 0), f"{self.method} saves nothing", self.study)
         self._seen.add(_start(job))
         return job["JobId"]
 
@@ -141,7 +144,8 @@ class Pretraining:
         new = [job for job in running if _start(job) not in self._seen]
         return new[0] if new else None
 
-    def _epoch(self) -> int | None:
+    def epoch(self) -> int | None:
+        """The last one that the checkpoint holds."""
         said = checkpoint_standing(str(self._checkpoint)) or ""
         found = re.search(r"epoch (\d+)", said)
         return int(found[1]) if found else None
