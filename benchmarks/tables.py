@@ -229,8 +229,9 @@ def report(study: FullStudy, said: str, wall: float, cpu: float) -> str:
 
 def _rule(path: Path) -> str:
     """What a benchmark file is of: its folder, and the beginning of its name where a folder holds several kinds."""
-    stem = path.stem.split("_")[0]
-    return f"{path.parts[0]} {stem if path.parts[0] in ('tables', 'representation') else ''}".strip()
+    within = path.parts[1] if path.parts[0] == "statistics" and path.parts[1] in ("low-data", "variants") else ""
+    stem = path.stem.split("_")[0] if path.parts[0] in ("tables", "representation") else within
+    return f"{path.parts[0]} {stem}".strip()
 
 
 def _cpu_seconds() -> float:

@@ -269,10 +269,9 @@ def low_data_predictions(wildcards):
     )
 
 
-def described_subsets(wildcards):
-    """Runs as `mmsn report low-data` takes them; {percent} and {draw} in their paths are left to it."""
-    folder = f"{R}/{SUBSET}".replace("{protocol}", wildcards.protocol)
-    return as_json(descriptions(low_data_runs(wildcards), folder))
+def described_whole(wildcards):
+    """The same runs as `mmsn report low-data-statistics` takes them, with their predictions of all training images."""
+    return descriptions(low_data_runs(wildcards), f"{R}/evaluate/{wildcards.protocol}/{DATASET}")
 
 
 def grouped_runs(wildcards):

@@ -23,7 +23,7 @@ def feature_tables(wildcards):
 
 
 def variants_by_table(readings, finetune_ehr, ehr_only):
-    """Table -> backbone -> its runs as `mmsn report variants` takes them; the arguments are where predictions lie."""
+    """Table -> backbone -> its runs as `mmsn report variant-statistics` takes them; the arguments are where predictions lie."""
     makers = {
         "readings": lambda backbone: reading_variants(backbone, readings),
         "ehr_linear": lambda backbone: ehr_variants("linear", backbone, readings, ehr_only),

@@ -1,6 +1,6 @@
 # Stored results -> the paper's figures and further ones. Nothing here trains or embeds anything.
-# NEEDS  results/cohort/mimic-cxr/images.parquet, results/embeddings/**, results/statistics/**, predictions (also of
-#        subsets), results/representation/mimic-cxr/*/groups_linear.parquet; with figures.patient_images also encoders and pixels
+# NEEDS  results/cohort/mimic-cxr/images.parquet, results/embeddings/**, results/statistics/**, predictions,
+#        results/representation/mimic-cxr/*/groups_linear.parquet; with figures.patient_images also encoders and pixels
 # MAKES  results/tsne/mimic-cxr/<backbone>/<method>/seed<k>/{points,quality}.parquet,
 #        results/figures/{ehr_distributions,tsne,label_differences,learning_curves,calibration,subgroups}_*.{svg,png},
 #        results/figures/masking_* of a phantom; with figures.patient_images instead results/figures/masking_patient_*,
@@ -196,8 +196,7 @@ rule label_differences:
 
 rule learning_curves:
     input:
-        few=rules.low_data_statistics.output.labels,
-        labels=f"{R}/statistics/{{protocol}}/{DATASET}/{{backbone}}/labels.parquet",
+        labels=rules.low_data_statistics.output.labels,
     output:
         **pictures(
             f"learning_curves_{{protocol}}_{DATASET}_{{backbone}}",
@@ -219,7 +218,7 @@ rule learning_curves:
     message:
         "Drawing the {wildcards.protocol} learning curves, {wildcards.backbone}"
     shell:
-        "mmsn figure learning-curves --labels {input.labels:q} --few {input.few:q} --settings {params.settings:q} "
+        "mmsn figure learning-curves --labels {input.labels:q} --settings {params.settings:q} "
         f"--protocol {{wildcards.protocol}} --dataset {DATASET} --data-note={{params.note:q}} "
         "--output-svg {output.svg:q} --output-png {output.png:q} --log {log:q}"
 

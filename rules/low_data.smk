@@ -54,7 +54,8 @@ rule low_data:
 
 rule low_data_statistics:
     input:
-        predictions=low_data_predictions,
+        few=low_data_predictions,
+        whole=lambda wildcards: [run["predictions"] for run in described_whole(wildcards)],
     output:
         summary=ensure(f"{FEW}/summary.parquet", non_empty=True),
         labels=ensure(f"{FEW}/labels.parquet", non_empty=True),
@@ -70,15 +71,16 @@ rule low_data_statistics:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        runs=described_subsets,
+        runs=lambda wildcards: as_json(described_whole(wildcards)),
+        few=lambda wildcards: f"{R}/{SUBSET}/{{run}}/predictions.parquet".replace("{protocol}", wildcards.protocol),
         settings=as_json(STUDY.low_data.model_dump(mode="json", include={"shares", "draws"})),
         statistics=as_json(STUDY.statistics),
         baseline=STUDY.statistics.baseline,
-        code=code_digest("reporting.low_data_stored", "reporting.reader"),
+        code=code_digest("reporting.low_data_stored"),
     message:
         "Bootstrapping and comparing {wildcards.protocol} with few training images, {wildcards.backbone}"
     shell:
-        "mmsn report low-data-statistics --runs {params.runs:q} --settings {params.settings:q} "
+        "mmsn report low-data-statistics --runs {params.runs:q} --subset-predictions {params.few:q} --settings {params.settings:q} "
         "--statistics {params.statistics:q} --baseline {params.baseline:q} --threads {threads} "
         "--output-summary {output.summary:q} --output-labels {output.labels:q} "
         "--output-replicates {output.replicates:q} --log {log:q}"

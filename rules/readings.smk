@@ -146,7 +146,7 @@ rule variant_statistics:
     params:
         runs=lambda wildcards: as_json(VARIANTS[wildcards.about][wildcards.backbone]),
         settings=as_json(STUDY.statistics),
-        code=code_digest("reporting.variants", "reporting.reader"),
+        code=code_digest("reporting.variants"),
     message:
         "Bootstrapping and comparing {wildcards.about} of {wildcards.backbone}"
     shell:

@@ -1,6 +1,7 @@
 """Bad input of evaluation, through the verbs: one clear line or a reported exclusion, never a silent NaN."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -239,7 +240,12 @@ def _low_data(folder, runs):
     """What it says to runs that it must refuse."""
     made = [f"--output-{name}={folder / name}" for name in ("summary", "labels", "replicates")]
     one = ("--settings", '{"shares": [0.5], "draws": 1}', "--baseline", "msn")
-    return verb("report", "low-data-statistics", "--runs", runs, *one, *made, code=2)
+    for run in json.loads(runs):
+        few = folder / "few" / f"{run['id']}.parquet"
+        few.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(run["predictions"], few)
+    same = ("--subset-predictions", folder / "few" / "{run}.parquet")
+    return verb("report", "low-data-statistics", "--runs", runs, *same, *one, *made, code=2)
 
 
 def _cohort_of(folder, patients=None):

@@ -3,9 +3,7 @@
 import itertools
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +17,7 @@ from mmsn.errors import UserError
 from mmsn.figures.choice import patch_side, pictured_methods, variants_with_ehr
 from mmsn.figures.compared import compared_runs
 from mmsn.figures.label_differences import differences, draw_differences
-from mmsn.figures.learning_curves import curves, draw_curves, measured_everywhere
+from mmsn.figures.learning_curves import curves, draw_curves
 from mmsn.figures.masking import Masking, coloured, draw_masking, masked_views
 from mmsn.figures.page import rounded
 from mmsn.figures.phantom_view import phantom_radiograph
@@ -31,7 +29,6 @@ from mmsn.images.settings import ViewSettings
 from mmsn.methods import Method
 from mmsn.reporting.captions import Setting
 from mmsn.reporting.figure_files import COLOURS, write_figure
-from mmsn.reporting.low_data_stored import Stored
 from mmsn.reporting.schemas import Facts
 from mmsn.representation.measured import SCHEMA, MeasuredFacts
 from mmsn.statistics.bootstrap import patient_resamples
@@ -169,38 +166,6 @@ def test_learning_curves_are_over_percent_with_a_dot_for_every_subset() -> None:
     assert np.allclose(line.get_xydata(), [[1, 0.625], [10, 0.675], [100, 0.72]])
     assert len(dots.get_xydata()) == 5
     assert "Edema" in words(figure)
-
-
-JUDGED = Facts(100, 40, 14, {}, 40, 0.95, 4, "msn", "abc")
-
-
-def _whole_and_few() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of `subset_labels`, those with all images as `report statistics` keeps them: of more methods."""
-    rows = subset_labels()
-    whole = rows[rows["share"] == 1].drop(columns=["share", "draw"])
-    other = whole[whole["method"] == "msn"].assign(method="dino", method_name="DINO")
-    return pd.concat([whole, other]), rows[rows["share"] < 1]
-
-
-def test_the_hundred_percent_come_from_the_statistics_with_all_images() -> None:
-    whole, few = _whole_and_few()
-    rows = measured_everywhere(whole, JUDGED, Stored(few, JUDGED))
-    pd.testing.assert_frame_equal(curves(rows)[0], curves(pd.concat([few, subset_labels().query("share == 1")]))[0])
-    assert set(rows["method"]) == set(few["method"])
-    assert rows.groupby("share")["draw"].nunique().to_dict() == {0.01: 2, 0.1: 2, 1.0: 1}
-
-
-@pytest.mark.parametrize("other", [{"split": "abd"}, {"images": 99}, {"patients": 41}])
-def test_curves_of_two_test_sets_are_refused(other: dict[str, Any]) -> None:
-    whole, few = _whole_and_few()
-    with pytest.raises(UserError, match="not judged on the same test set: 100 images of 40 patients, split abc and"):
-        measured_everywhere(whole, JUDGED, Stored(few, replace(JUDGED, **other)))
-
-
-def test_a_method_without_its_hundred_percent_is_named() -> None:
-    whole, few = _whole_and_few()
-    with pytest.raises(UserError, match="msn was trained on few images, but not judged with all"):
-        measured_everywhere(whole[whole["method"] != "msn"], JUDGED, Stored(few, JUDGED))
 
 
 def test_bins_hold_equal_numbers_of_images_and_their_shares_lie_in_the_intervals() -> None:

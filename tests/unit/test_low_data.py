@@ -20,6 +20,7 @@ from mmsn.evaluation.data import LabelledImages
 from mmsn.evaluation.settings import Subset
 from mmsn.evaluation.subsets import draw_rows, draw_subset, missing_classes
 from mmsn.evaluation.tables import predictions_table
+from mmsn.figures.learning_curves import curves
 from mmsn.files import write_table
 from mmsn.labels import LABELS
 from mmsn.lineage import UNTRAINED_LABELS
@@ -33,10 +34,11 @@ from mmsn.reporting.low_data import (
 )
 from mmsn.reporting.low_data_draws import replicates_of_draws
 from mmsn.reporting.low_data_intervals import with_intervals
-from mmsn.reporting.low_data_stored import read_stored
+from mmsn.reporting.low_data_stored import LABELS as LABELS_KEPT
+from mmsn.reporting.low_data_stored import SUMMARY
 from mmsn.reporting.low_data_table import low_data_tables
 from mmsn.reporting.predictions import from_table
-from mmsn.reporting.schemas import Facts
+from mmsn.reporting.schemas import Facts, read_stored
 from mmsn.reporting.settings import StatisticsSettings
 from mmsn.statistics.bootstrap import image_resamples, patient_resamples
 from mmsn.study import load_study
@@ -224,9 +226,13 @@ def test_the_verb_writes_every_form_and_says_what_is_left_out(stored, tmp_path):
 
 
 def _statistics(stored, folder, settings):
+    """Of the runs, whose first subset of the largest share stands for that of all training images."""
     made = [f"--output-{name}={folder / name}.parquet" for name in ("summary", "labels", "replicates")]
-    runs = json.dumps([run.model_dump(mode="json") for run in stored])
-    given = ("--runs", runs, "--settings", settings, "--baseline", "msn")
+    patterns = {str(run.predictions).replace(run.method, "{run}") for run in stored}
+    assert len(patterns) == 1
+    whole = [run.model_copy(update={"id": run.method, "predictions": subset_path(run, 0.1, 0)}) for run in stored]
+    runs = json.dumps([run.model_dump(mode="json") for run in whole])
+    given = ("--runs", runs, "--subset-predictions", *patterns, "--settings", settings, "--baseline", "msn")
     drawn = ("--statistics", '{"resamples": 40, "seed": 4}')
     return CliRunner().invoke(app, ["report", "low-data-statistics", *given, *drawn, *made])
 
@@ -234,24 +240,52 @@ def _statistics(stored, folder, settings):
 def test_what_is_kept_is_what_was_measured(stored, tmp_path):
     assert _statistics(stored, tmp_path, '{"shares": [0.01, 0.1], "draws": 3}').exit_code == 0
     rows, measured = _with_intervals(stored)
-    kept = read_stored(tmp_path / "summary.parquet")
-    assert list(kept.rows) == list(rows)
+    kept, facts = read_stored(tmp_path / "summary.parquet", SUMMARY)
+    assert list(kept) == list(rows)
     empty = ["feature_set", "control"]  # null where a method has none
-    pd.testing.assert_frame_equal(kept.rows.drop(columns=empty), rows.drop(columns=empty), check_dtype=False)
-    assert (kept.rows[empty].fillna("") == rows[empty].fillna("")).all(axis=None)
-    labels = read_stored(tmp_path / "labels.parquet").rows
+    pd.testing.assert_frame_equal(kept.drop(columns=empty), rows.drop(columns=empty), check_dtype=False)
+    assert (kept[empty].fillna("") == rows[empty].fillna("")).all(axis=None)
+    labels, _ = read_stored(tmp_path / "labels.parquet", LABELS_KEPT)
     assert excluded_labels(labels, 0.01) == excluded_labels(measured.labels, 0.01) != {}
-    pd.testing.assert_frame_equal(labels, measured.labels[list(labels)], check_dtype=False)
-    assert (kept.facts.images, kept.facts.patients) == (measured.images, measured.patients)
-    assert (kept.facts.resamples, kept.facts.baseline) == (40, "msn")
+    few = labels[labels.share < 1].reset_index(drop=True)
+    pd.testing.assert_frame_equal(few, measured.labels[list(labels)], check_dtype=False)
+    assert (facts.images, facts.patients) == (measured.images, measured.patients)
+    assert (facts.resamples, facts.baseline) == (40, "msn")
 
 
-def test_another_file_is_not_taken_for_kept_statistics(stored, tmp_path):
+def test_the_hundred_percent_of_the_curves_come_from_the_predictions_with_all_images(stored, tmp_path):
+    assert _statistics(stored, tmp_path, '{"shares": [0.01, 0.1], "draws": 3}').exit_code == 0
+    labels, _ = read_stored(tmp_path / "labels.parquet", LABELS_KEPT)
+    own = labels[labels.label != "Fracture"].set_index(["method", "label"])
+    given = own[(own.share == 0.1) & (own.draw == 0)].auroc
+    assert own[own.share == 1].auroc.equals(given)
+    rows, out = curves(labels)
+    assert rows.groupby("share")["draw"].nunique().to_dict() == {0.01: 3, 0.1: 3, 1.0: 1}
+    assert set(out) == {"Fracture", "Pleural Other"}
+
+
+def test_models_of_all_images_judged_on_other_ones_are_refused(stored, tmp_path):
+    table = pq.read_table(subset_path(stored[0], 0.1, 0)).to_pandas()
+    fewer = table[table.dicom_id != table.dicom_id.iloc[0]]
+    write_table(tmp_path / "whole.parquet", pa.Table.from_pandas(fewer, preserve_index=False))
+    whole = [stored[0].model_copy(update={"predictions": tmp_path / "whole.parquet"})]
+    with pytest.raises(UserError, match="not judged on the same test set"):
+        measure_subsets(stored[:1], (0.01,), 1, "msn", _read, whole=whole)
+
+
+@pytest.mark.parametrize("swapped", ["labels", "replicates"])
+def test_another_file_is_not_taken_for_kept_statistics(stored, tmp_path, swapped):
+    assert _statistics(stored, tmp_path, '{"shares": [0.01, 0.1], "draws": 3}').exit_code == 0
+    with pytest.raises(UserError, match=r"column .* is missing, so it is another file of statistics"):
+        read_stored(tmp_path / f"{swapped}.parquet", SUMMARY)
+
+
+def test_a_file_that_is_no_statistics_or_is_not_there_is_named(tmp_path):
     write_table(tmp_path / "other.parquet", pa.table({"share": [0.1]}))
-    with pytest.raises(UserError, match="not a table of"):
-        read_stored(tmp_path / "other.parquet")
+    with pytest.raises(UserError, match=r"other\.parquet: not a table of"):
+        read_stored(tmp_path / "other.parquet", SUMMARY)
     with pytest.raises(UserError, match=r"absent\.parquet does not exist"):
-        read_stored(tmp_path / "absent.parquet")
+        read_stored(tmp_path / "absent.parquet", SUMMARY)
 
 
 STATISTICS = StatisticsSettings(resamples=40, seed=4)

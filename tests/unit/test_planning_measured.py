@@ -12,6 +12,7 @@ from mmsn.planning.estimate import Estimator
 from mmsn.planning.measured import read_measurements
 from mmsn.planning.plan import make_plan, plan_text
 from mmsn.planning.sizes import PUBLISHED_TEST, Sizes, split_as_published
+from mmsn.reporting.schemas import Facts
 from tests.unit.planning_parts import CONFIG, a_job, pretraining
 
 
@@ -79,9 +80,9 @@ def test_statistics_of_few_small_files_are_no_measure_of_the_speed_of_scoring(tm
     (folder / "benchmarks" / benchmark).parent.mkdir(parents=True)
     (folder / "benchmarks" / benchmark).write_text("s\th:m:s\tmax_rss\n5.0\t-\t400\n")
     run = "evaluate/low-data/finetune/10pct/draw{}/mimic-cxr/vit-small/msn/seed0/predictions.parquet"
-    for draw in range(2):
-        write_table(folder / run.format(draw), pa.table({"score": [0.5]}))
-    write_table(folder / "cohort/mimic-cxr/rows.parquet", pa.table({"split": ["test"] * (PUBLISHED_TEST // 1000)}))
+    _keep(
+        folder / "statistics/low-data/finetune/mimic-cxr/vit-small/labels.parquet", pa.table({"label": ["a", "b"] * 2})
+    )
     table = a_job(
         inputs=tuple(f"results/{run.format(draw)}" for draw in range(100)),
         benchmark=f"r/benchmarks/{benchmark}",
@@ -92,3 +93,45 @@ def test_statistics_of_few_small_files_are_no_measure_of_the_speed_of_scoring(tm
     small, whole = Sizes(0, 0, PUBLISHED_TEST // 1000, ""), Sizes(0, 0, PUBLISHED_TEST, "")
     assert 3600 * Estimator([], small, known).cost(same).hours == pytest.approx(5.0)
     assert 3600 * Estimator([], whole, known).cost(table).hours == pytest.approx(5.0 + 100 * 0.4, rel=0.001)
+
+
+def _keep(path, table):
+    """Statistics of two labels in as many images as `PUBLISHED_TEST // 1000`."""
+    facts = Facts(PUBLISHED_TEST // 1000, 9, 2, {}, 1000, 0.95, 0, "msn")
+    write_table(path, table.replace_schema_metadata(facts.metadata()))
+
+
+@pytest.mark.parametrize("place", ["linear/mimic-cxr/vit-small", "variants/readings/mimic-cxr/vit-small"])
+def test_small_statistics_are_scaled_by_the_models_that_they_score_not_by_images(tmp_path, place):
+    folder = _measured_folder(tmp_path, 112.0)
+    benchmark = folder / f"benchmarks/statistics/{place}.tsv"
+    benchmark.parent.mkdir(parents=True)
+    benchmark.write_text("s\th:m:s\tmax_rss\n5.0\t-\t400\n")
+    if "variants" in place:
+        keys = pa.table({"key": ["a", "a", "b"], "seeds": [1, 1, 2]})  # a row a metric; two seeds of b
+        _keep(folder / f"statistics/{place}.parquet", keys)
+    else:
+        _keep(folder / f"statistics/{place}/labels.parquet", pa.table({"label": ["a", "b"] * 3}))
+    job = a_job(
+        inputs=("results/several/predictions.parquet",),
+        benchmark=f"r/benchmarks/statistics/{place}.tsv",
+        command=f"mmsn report statistics --runs '{json.dumps([{}] * 40)}' --settings '{{\"resamples\": 1000}}'",
+    )
+    known = read_measurements(folder)
+    whole = Sizes(0, 0, PUBLISHED_TEST, "")
+    expected = 5.0 + (40 - 3 / 1000) * 0.4
+    assert 3600 * Estimator([job], whole, known).cost(job).hours == pytest.approx(expected, rel=0.001)
+    assert 3600 * Estimator([job], whole, None).cost(job).hours == pytest.approx(12 + 40 * 0.4)
+
+
+def test_statistics_of_another_data_set_are_reckoned_by_its_images():
+    job = a_job(
+        inputs=("results/several/predictions.parquet",),
+        wildcards={"dataset": "chexpert"},
+        benchmark="r/benchmarks/statistics/linear/chexpert/vit-small.tsv",
+        command=f"mmsn report statistics --runs '{json.dumps([{}] * 40)}' --settings '{{\"resamples\": 1000}}'",
+    )
+    estimator = Estimator([job], Sizes(0, 0, PUBLISHED_TEST, ""), None)
+    images = estimator.elsewhere["chexpert"].test
+    assert 0 < images < 1000
+    assert 3600 * estimator.cost(job).hours == pytest.approx(12 + 40 * images / PUBLISHED_TEST * 0.4)

@@ -105,3 +105,25 @@ def test_a_changed_gzip_file_ends_in_another_checksum(tmp_path, monkeypatch):
         path.write_bytes(gzip.compress("\n".join([*rows[:row], "9,9", *rows[row + 1 :]]).encode(), mtime=0))
         digests.add(content_digest([path]))
     assert len(digests) == 4
+
+
+def test_a_template_counts_with_the_modules_that_name_it(package):
+    """A page that looks otherwise is no reason to score again what its neighbour measures."""
+    (package / "stage" / "templates").mkdir()
+    page = package / "stage" / "templates" / "page.html.j2"
+    page.write_text("one")
+    before = _digest()
+    page.write_text("two")
+    assert _digest() == before
+    (package / "stage" / "command.py").write_text("PAGE = 'page.html.j2'\n")
+    before = _digest()
+    page.write_text("three")
+    assert _digest() != before
+
+
+def test_every_template_and_table_is_named_by_a_module_beside_it():
+    files = [path for ending in provenance.NAMED for path in provenance.PACKAGE.glob(f"**/{ending}")]
+    assert len(files) >= 5
+    for path in files:
+        folder = path.parent.parent if path.parent.name == "templates" else path.parent
+        assert any(path.name in module.read_text() for module in folder.glob("*.py")), path

@@ -17,6 +17,16 @@ pytestmark = pytest.mark.workflow
 RUN = "vit-ci/msn+ehr.sex/seed0"
 _PROTOCOLS = {"linear": "Linear evaluation of ViT-ci", "finetune": "Fine-tuning of ViT-ci"}
 
+SCORING = {
+    "pretrain",
+    "linear",
+    "low_data",
+    "statistics",
+    "low_data_statistics",
+    "variant_statistics",
+    "measure_groups",
+}
+
 
 def _result(finished, path):
     return finished[0].folder / "results" / path
@@ -203,9 +213,24 @@ def test_adding_a_method_runs_that_method_alone(finished):
 
 def test_deleted_tables_come_back_without_training(finished):
     project = finished[0]
-    _result(finished, "tables/linear_mimic-cxr_vit-ci.md").unlink()
-    assert planned_rules(project.snakemake("--dry-run", "tables").stdout) == {"results_table", "tables"}
+    for name in ("linear", "low_data_finetune", "readings"):
+        _result(finished, f"tables/{name}_mimic-cxr_vit-ci.md").unlink()
+    planned = planned_rules(project.snakemake("--dry-run", "tables").stdout)
+    assert {"results_table", "low_data_table", "variants_table", "tables"} <= planned
+    assert not planned & SCORING
     assert project.snakemake("tables").returncode == 0
+
+
+@pytest.mark.parametrize("file", ["low_data_table.py", "variants_table.py", "layout.py", "templates/tables.md.j2"])
+def test_a_table_that_looks_otherwise_is_written_again_and_nothing_is_scored(finished, file):
+    project, path = finished[0], finished[0].folder / "workflow/mmsn/reporting" / file
+    before = path.read_text()
+    path.write_text(before + ("ANOTHER = 1\n" if file.endswith(".py") else "another line\n"))
+    planned = planned_rules(project.snakemake("--dry-run").stdout)
+    path.write_text(before)
+    assert "variants_table" in planned or file == "low_data_table.py"
+    assert "low_data_table" in planned or file == "variants_table.py"
+    assert not planned & SCORING
 
 
 def test_the_report_is_one_file_that_holds_tables_and_figures(finished):

@@ -9,7 +9,8 @@ import pytest
 from tests.workflow.project import Project, planned_rules
 
 pytestmark = pytest.mark.workflow
-TRAINING = {"pretrain", "embed", "linear", "finetune", "low_data", "tsne", "attention", "statistics", "measure_groups"}
+TRAINING = {"pretrain", "embed", "linear", "finetune", "low_data", "tsne", "attention", "measure_groups"}
+TRAINING |= {"statistics", "low_data_statistics", "variant_statistics"}
 DRAWN = (
     "ehr_distributions_mimic-cxr",
     "masking_patient_vit-ci",

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 PACKAGE: Final = Path(__file__).parent
-DATA: Final = ("*.sql", "*.csv", "templates/*.j2")  # what a package carries beside its modules
+STATEMENTS: Final = "*.sql"  # beside the modules that put their names together
+NAMED: Final = ("*.csv", "templates/*.j2")  # beside modules, of which those read them that name them
 # Modules through which nothing scientific passes: their values arrive as tracked parameters, or they only talk.
 PLUMBING: Final = frozenset(
     {
@@ -44,8 +45,8 @@ _HOLD_STATEMENTS: Final = (ast.stmt, ast.excepthandler, ast.match_case)
 def code_digest(*modules: str, without: Iterable[str] = ()) -> str:
     """Digest of modules of ours (`training.command`) and of every module of ours they import, however deep.
 
-    Comments, docstrings and layout do not count. SQL files (without
-    comments), templates and tables count with the modules beside which they lie.
+    Comments, docstrings and layout do not count. SQL files (without comments) count with the modules beside which they
+    lie, templates and tables with those among them that name the file.
 
     Args:
         modules: where to start.
@@ -107,8 +108,12 @@ def _closure(package: Path, *modules: str) -> frozenset[Path]:
 
 
 def _data_beside(package: Path, module: Path) -> set[Path]:
-    """Data files of a module's own folder; none for modules at the top."""
-    return set() if module.parent == package else {path for ending in DATA for path in module.parent.glob(ending)}
+    """Data files of a module's own folder that it may read; none for modules at the top."""
+    if module.parent == package:
+        return set()
+    named = {path for ending in NAMED for path in module.parent.glob(ending)}
+    text = module.read_text(encoding="utf-8") if named and module.suffix == ".py" else ""
+    return {*module.parent.glob(STATEMENTS), *(path for path in named if path.name in text)}
 
 
 def _module_path(module: str) -> Path | None:

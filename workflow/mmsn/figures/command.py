@@ -204,8 +204,7 @@ def label_differences(
 
 @app.command()
 def learning_curves(
-    labels: Annotated[Path, typer.Option(help="From `report statistics`: models trained on all images.")],
-    few: Annotated[Path, typer.Option(help="Labels of `report low-data-statistics`.")],
+    labels: Annotated[Path, typer.Option(help="From `report low-data-statistics`.")],
     settings: Annotated[str, typer.Option(help="LowDataSettings as JSON: by.")],
     protocol: Protocol,
     dataset: Dataset,
@@ -218,13 +217,14 @@ def learning_curves(
 
     def work() -> Callable[[], Figure]:
         from mmsn.evaluation.settings import LowDataSettings
-        from mmsn.figures.learning_curves import draw_curves, measured_everywhere
-        from mmsn.reporting.low_data_stored import read_stored
+        from mmsn.figures.learning_curves import draw_curves
+        from mmsn.reporting.low_data_stored import LABELS
+        from mmsn.reporting.schemas import read_stored
 
-        chosen, subsets = parsed(settings, LowDataSettings, "--settings"), read_stored(few)
-        rows = measured_everywhere(*with_facts(labels), subsets)
-        setting = setting_of(protocol, dataset, str(subsets.rows["backbone_name"].iloc[0]), data_note)
-        return lambda: draw_curves(rows, setting, chosen.by, subsets.facts.images)
+        chosen = parsed(settings, LowDataSettings, "--settings")
+        rows, facts = read_stored(labels, LABELS)
+        setting = setting_of(protocol, dataset, str(rows["backbone_name"].iloc[0]), data_note)
+        return lambda: draw_curves(rows, setting, chosen.by, facts.images)
 
     _draw(work, output_svg, output_png, log)
 

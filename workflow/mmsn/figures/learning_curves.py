@@ -9,47 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from mmsn.errors import UserError
 from mmsn.figures.page import new_page, words_instead
 from mmsn.reporting.captions import Setting
 from mmsn.reporting.figure_files import COLOURS
-from mmsn.reporting.low_data_stored import Stored
 from mmsn.reporting.number_format import count
-from mmsn.reporting.schemas import Facts
 
 _ACROSS: Final = 4
 _PANEL_INCHES: Final = 1.5
-WHOLE: Final = 1.0
-"""The share of all training images."""
-
-
-def measured_everywhere(whole: pd.DataFrame, of_whole: Facts, few: Stored) -> pd.DataFrame:
-    """Metrics by label of the same runs with all training images and with each subset.
-
-    Args:
-        whole: of `report statistics`, a row a run and label; other runs are left out.
-        of_whole: what its metadata say.
-        few: labels of `report low-data-statistics`.
-
-    Raises:
-        UserError: they were judged on other test sets, or a run of a subset is not among the whole ones.
-    """
-    if _test_set(of_whole) != _test_set(few.facts):
-        raise UserError(
-            "models trained on all images and on few were not judged on the same test set: "
-            f"{_test_set(of_whole)} and {_test_set(few.facts)}; evaluate both again on the same cohort"
-        )
-    runs = few.rows[["method", "seed"]].drop_duplicates()
-    own = whole.merge(runs, on=["method", "seed"])
-    absent = sorted(set(few.rows["method"]) - set(own["method"]))
-    if absent:
-        raise UserError(f"{', '.join(absent)} was trained on few images, but not judged with all; evaluate it first")
-    names = ["method", "method_name", "family", "seed", "label", "auroc", "excluded"]
-    return pd.concat([few.rows, own[names].assign(share=WHOLE, draw=0)], ignore_index=True)
-
-
-def _test_set(facts: Facts) -> str:
-    return f"{facts.images} images of {facts.patients} patients, split {facts.split or 'not recorded'}"
 
 
 def curves(labels: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

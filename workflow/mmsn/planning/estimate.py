@@ -26,7 +26,7 @@ from mmsn.planning.assumptions import (
     scaled_to,
 )
 from mmsn.planning.compute import FORWARD_AND_BACKWARD, Shape, shape_of, training_step
-from mmsn.planning.jobs import OF_FEW_IMAGES, TARGET, Job, kind_of, results_folder
+from mmsn.planning.jobs import SCORING, TARGET, Job, results_folder
 from mmsn.planning.measured import Measurements
 from mmsn.planning.sizes import Sizes, sizes_elsewhere
 from mmsn.planning.work import amount, files_of_full_size
@@ -82,9 +82,8 @@ class Estimator:
         return Cost(self._assumed_hours(job, backbone), reserved, disk, False)
 
     def _amount(self, job: Job) -> float:
-        if kind_of(job.benchmark or "") == OF_FEW_IMAGES:
-            few = [path for path in job.predictions if "/low-data/" in path]
-            return files_of_full_size(len(few), self.sizes)
+        if job.stage == SCORING:
+            return files_of_full_size(job.scored, self._sizes[job.data_set].test)
         settings = job.settings()
         passes = settings.get("epochs") or settings.get("max_epochs") or 1
         return amount(job.stage, settings, self._sizes[job.data_set], passes, _subset(job))
@@ -99,8 +98,10 @@ class Estimator:
             return _START + self._one_pass(job, shape_of(backbone))
         if job.rule == "image_shard":
             return sizes.total / self.shards / IMAGES_PER_SECOND / 3600
-        if job.stage in ("study", "statistics", "tables", "figures"):
-            return STAGE_MINUTES[job.stage] / 60 + files_of_full_size(len(job.predictions), sizes) * _scoring(job)
+        if job.stage in ("study", SCORING, "tables", "figures"):
+            scored = job.scored if job.stage == SCORING else len(job.predictions)
+            files = files_of_full_size(scored, self._sizes[job.data_set].test)
+            return STAGE_MINUTES[job.stage] / 60 + files * _scoring(job)
         if job.stage in STAGE_MINUTES:
             return 0.1 / 60 + STAGE_MINUTES[job.stage] / 60 * scaled_to(sizes.total)
         if job.rule.endswith("_shard"):  # of another data set

@@ -20,8 +20,8 @@ TARGET: Final = "target"
 """Stage of the rules that only collect others (`all`, `tables`): no work."""
 _DEEPER: Final = ("evaluate",)
 _SHARD: Final = re.compile(r"p\d\d")
-OF_FEW_IMAGES: Final = "statistics low-data"
-"""Kind of the job that scores every model trained on few images."""
+SCORING: Final = "statistics"
+"""The stage whose work is the models that it scores, not images."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,19 @@ class Job:
     @property
     def data_set(self) -> str:
         """Whose images it reads, by the path of their table; MIMIC-CXR's where the command names none."""
-        return Path(self.options.get("images", "cohort/mimic-cxr/rows.parquet")).parent.name
+        images = self.options.get("images", "cohort/mimic-cxr/rows.parquet")
+        return self.wildcards.get("dataset", Path(images).parent.name)
 
     @property
     def predictions(self) -> list[str]:
         """The files of predictions that it reads."""
         return [path for path in self.inputs if Path(path).name == "predictions.parquet"]
+
+    @property
+    def scored(self) -> int:
+        """How many models' predictions it scores: of several readings a file holds those of all."""
+        runs = json.loads(self.options.get("runs", "[]"))
+        return max(len(self.predictions), len(runs))
 
     @property
     def place(self) -> tuple[tuple[tuple[str, int], ...], ...]:
@@ -175,9 +182,6 @@ def kind_of(benchmark: str) -> str:
         return f"{stage} {name}"
     if stage in ("tables", "figures"):
         return f"{stage} {name.partition('_')[0]}"
-    within = _below_benchmarks(benchmark).split("/")[1:-1]
-    if stage == "statistics" and within and within[0] in ("low-data", "variants"):
-        return f"{stage} {within[0]}"
     return stage
 
 

@@ -12,9 +12,10 @@ import yaml
 from mmsn.files import read_table
 from mmsn.methods import Method, method_from_id
 from mmsn.planning.assumptions import START_MINUTES
-from mmsn.planning.jobs import OF_FEW_IMAGES, Job, kind_of, stage_of
+from mmsn.planning.jobs import SCORING, Job, kind_of, stage_of
 from mmsn.planning.sizes import Sizes, sizes_elsewhere, sizes_of
 from mmsn.planning.work import amount, files_of_full_size, section_name
+from mmsn.reporting.schemas import Facts
 from mmsn.training.recorded import recorded_seconds
 from mmsn.training.settings import SECTIONS
 
@@ -80,10 +81,10 @@ class Measurements:
     def hours(self, alike: list[Finished], work: float, a_file: float = 0.0) -> float:
         """Hours for `work`, at the mean speed of finished jobs, whose start is not scaled.
 
-        What scores models of few images may have been finished with a handful of small files, which say nothing of its
-        speed: there the hours are the measured ones and `a_file` hours for each file of full size more.
+        Statistics may have been finished of a handful of small files, which say nothing of their speed: there the hours
+        are the measured ones and `a_file` hours for each file of full size more.
         """
-        if alike[0].kind == OF_FEW_IMAGES:
+        if alike[0].kind == SCORING:
             return mean(max(_START, other.hours + (work - other.work) * a_file) for other in alike)
         start = _START_MODEL if alike[0].kind.startswith(WITH_MODEL) else _START
         speeds = (max(other.hours - start, 0.1 * other.hours) / other.work for other in alike)
@@ -126,9 +127,7 @@ def _finished(folder: Path, study: Mapping[str, Any], sizes: Sizes) -> Iterator[
             backbone,
             method,
             settings,
-            _scored(folder, below, sizes)
-            if kind == OF_FEW_IMAGES
-            else amount(stage, settings, counted, passes, _share(below)),
+            _scored(folder, below) if kind == SCORING else amount(stage, settings, counted, passes, _share(below)),
             resolved.get("device", ""),
         )
 
@@ -177,11 +176,19 @@ def _settings(study: Mapping[str, Any], kind: str, method: Method | None) -> Map
     return settings
 
 
-def _scored(folder: Path, below: tuple[str, ...], sizes: Sizes) -> float:
-    """Files of few images that `.../<protocol>/<data set>/<backbone>` was made of, as files of full size."""
-    protocol, data_set, backbone = below[-3:]
-    runs = f"{protocol}/*/*/{data_set}/{backbone}/*/*/predictions.parquet"
-    return files_of_full_size(len(list((folder / "evaluate" / "low-data").glob(runs))), sizes)
+def _scored(folder: Path, below: tuple[str, ...]) -> float:
+    """Models whose predictions finished statistics were made of, as files of full size; 0 where they are gone."""
+    place = folder.joinpath(*below)
+    variants, labels = place.with_suffix(".parquet"), place / "labels.parquet"
+    if variants.is_file():
+        table = read_table(variants)
+        models = table.to_pandas().drop_duplicates("key")["seeds"].sum()
+    elif labels.is_file():
+        table = read_table(labels)
+        models = len(table) // Facts.of(table, str(labels)).labels
+    else:
+        return 0.0
+    return files_of_full_size(int(models), Facts.of(table, str(place)).images)
 
 
 def _share(below: tuple[str, ...]) -> float | None:

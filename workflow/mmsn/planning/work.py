@@ -47,6 +47,6 @@ def section_name(kind: str, method: Method | None) -> str:
     return within if stage == "evaluate/low-data" else _SECTIONS.get(stage, stage)
 
 
-def files_of_full_size(files: int, sizes: Sizes) -> float:
+def files_of_full_size(files: int, images: int) -> float:
     """Files of predictions, each counted by its test images as a share of the published test set."""
-    return files * sizes.test / PUBLISHED_TEST
+    return files * images / PUBLISHED_TEST

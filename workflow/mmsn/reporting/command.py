@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mmsn.reporting.captions import Setting
-    from mmsn.reporting.predictions import Predictions
-    from mmsn.reporting.runs import RunDescription
     from mmsn.reporting.schemas import Facts
     from mmsn.reporting.settings import StatisticsSettings
 
@@ -62,11 +59,11 @@ def statistics(
 
     def work() -> None:
         from mmsn.reporting.runs import RunDescription, parse_runs
-        from mmsn.reporting.summary import summarise
+        from mmsn.reporting.summary import judged, summarise
 
         chosen = _settings(settings, baseline)
         described = parse_runs(runs, RunDescription)
-        results = summarise(described, _judged(described), chosen, threads)
+        results = summarise(described, judged(described), chosen, threads)
         write_table(output_summary, results.summary)
         write_table(output_labels, results.labels)
         if output_replicates is not None:
@@ -245,18 +242,6 @@ def _settings(text: str, baseline: str | None) -> StatisticsSettings:
     except ValidationError as error:
         raise UserError(f"--settings: {explain(error, StatisticsSettings)}") from None
     return chosen if baseline is None else chosen.model_copy(update={"baseline": baseline})
-
-
-def _judged(runs: list[RunDescription]) -> Iterator[tuple[RunDescription, Predictions]]:
-    """Runs whose predictions exist; the others are named and keep an empty row in the tables."""
-    from mmsn.reporting.reader import Reader
-
-    reader = Reader()
-    for run in console.progress(runs, "runs scored"):
-        if run.predictions.exists():
-            yield run, reader.read(run.predictions)
-        else:
-            console.logger.warning("%s has no predictions (%s): its row stays empty", run.id, run.predictions)
 
 
 def _existing(path: Path) -> Path:

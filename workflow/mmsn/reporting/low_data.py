@@ -18,6 +18,8 @@ from mmsn.statistics.bootstrap import Replicates, Resamples, bootstrap_ranked, i
 from mmsn.statistics.metrics import label_metrics
 from mmsn.statistics.ranking import Ranking, checked, rank_all
 
+WHOLE: Final = 1.0
+"""The share of all training images."""
 _METHOD: Final = ["backbone", "backbone_name", "method", "method_name", "family", "feature_set", "control", "published"]
 
 
@@ -48,6 +50,8 @@ class MeasuredSubsets:
     """The same in the resamples of images, of the best draws alone: those are the paper's intervals."""
     split: str = ""
     """First digits of the hash of the split under which every model was trained and judged."""
+    whole: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """As `labels`, of the same runs trained on all images: `WHOLE` is their share."""
 
 
 def percent_of(share: float) -> str:
@@ -68,6 +72,7 @@ def measure_subsets(
     read: Callable[[Path], Predictions],
     statistics: StatisticsSettings | None = None,
     threads: int | None = None,
+    whole: Sequence[RunDescription] = (),
 ) -> MeasuredSubsets:
     """Score every label of every subset, in the paper's order of methods.
 
@@ -79,6 +84,7 @@ def measure_subsets(
         read: predictions by their path.
         statistics: of the resamples; without them nothing is resampled.
         threads: as many as this process may use when None.
+        whole: the runs with their predictions of all training images.
 
     Raises:
         UserError: predictions that are damaged or of another test set, or whose test set has one patient alone.
@@ -97,17 +103,36 @@ def measure_subsets(
             test_set = str(path), predictions
             patients = _patient_draws(predictions, str(path), statistics) if statistics else None
         check_same_test_set(test_set[1], predictions, (test_set[0], str(path)))
-        names = {name: getattr(run, name) for name in _METHOD if name != "family"}
-        place = {"family": run.family(baseline), "seed": run.seed, "share": share, "draw": draw}
         rankings = rank_all(*checked(predictions.targets, predictions.scores))
-        parts.append(_measured_labels(predictions, rankings).assign(**names, **place))
+        parts.append(_measured_labels(predictions, rankings).assign(**_place(run, baseline, share, draw)))
         if patients:
             of_patients[Subset(run.method, run.seed, share, draw)] = bootstrap_ranked(rankings, patients, threads)
     assert test_set is not None  # parse_runs refuses an empty list
     labels, first = pd.concat(parts, ignore_index=True), test_set[1]
+    of_whole = []
+    for run in in_paper_order(list(whole), baseline):
+        predictions = read(run.predictions)
+        check_same_test_set(first, predictions, (test_set[0], str(run.predictions)))
+        rankings = rank_all(*checked(predictions.targets, predictions.scores))
+        of_whole.append(_measured_labels(predictions, rankings).assign(**_place(run, baseline, WHOLE, 0)))
     of_images = _best_in_images(runs, labels, read, statistics, threads) if statistics else {}
     counted = len(set(first.patients.tolist()))
-    return MeasuredSubsets(labels, len(first.images), counted, first.labels, of_patients, of_images, first.split.short)
+    return MeasuredSubsets(
+        labels=labels,
+        images=len(first.images),
+        patients=counted,
+        names=first.labels,
+        of_patients=of_patients,
+        of_images=of_images,
+        split=first.split.short,
+        whole=pd.concat(of_whole, ignore_index=True) if of_whole else labels.iloc[:0],
+    )
+
+
+def _place(run: RunDescription, baseline: str, share: float, draw: int) -> dict[str, Any]:
+    """Which run and subset the labels are of."""
+    names = {name: getattr(run, name) for name in _METHOD if name != "family"}
+    return {**names, "family": run.family(baseline), "seed": run.seed, "share": share, "draw": draw}
 
 
 def _patient_draws(test_set: Predictions, source: str, statistics: StatisticsSettings) -> Resamples:

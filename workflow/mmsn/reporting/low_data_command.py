@@ -19,8 +19,9 @@ Log = Annotated[Path | None, typer.Option(help="Log file.")]
 
 
 def low_data_statistics(
-    runs: Annotated[
-        str, typer.Option(help="JSON list of run descriptions, their predictions' paths with {percent} and {draw}.")
+    runs: Annotated[str, typer.Option(help="JSON list of run descriptions, with all training images.")],
+    subset_predictions: Annotated[
+        str, typer.Option(help="Path of their subsets' predictions: {run} {percent} {draw}.")
     ],
     settings: Settings,
     baseline: Annotated[str, typer.Option(help="Reference method.")],
@@ -36,16 +37,14 @@ def low_data_statistics(
     """Score every subset of each method and share, with intervals and comparisons."""
 
     def work() -> None:
-        from mmsn.reporting.low_data import measure_subsets
-        from mmsn.reporting.low_data_stored import store_subsets
-        from mmsn.reporting.reader import Reader
+        from mmsn.reporting.low_data_stored import measure_and_store
         from mmsn.reporting.runs import RunDescription, parse_runs
         from mmsn.reporting.settings import StatisticsSettings
 
         described, chosen = parse_runs(runs, RunDescription), _settings(settings, LowDataSettings, "--settings")
         drawn = _settings(statistics, StatisticsSettings, "--statistics").model_copy(update={"baseline": baseline})
-        measured = measure_subsets(described, chosen.shares, chosen.draws, baseline, Reader().read, drawn, threads)
-        store_subsets(measured, drawn, output_summary, output_labels, output_replicates)
+        outputs = output_summary, output_labels, output_replicates
+        measure_and_store(described, subset_predictions, chosen, drawn, outputs, threads)
 
     raise typer.Exit(console.run(work, log))
 
@@ -68,13 +67,15 @@ def low_data(
         from mmsn.reporting.captions import Setting
         from mmsn.reporting.layout import to_html, to_markdown
         from mmsn.reporting.low_data import with_published
-        from mmsn.reporting.low_data_stored import read_stored
+        from mmsn.reporting.low_data_stored import LABELS, SUMMARY
         from mmsn.reporting.low_data_table import low_data_tables
+        from mmsn.reporting.schemas import read_stored
 
-        chosen, stored = _settings(settings, LowDataSettings, "--settings"), read_stored(summary)
-        rows = with_published(stored.rows, protocol, dataset)
+        chosen = _settings(settings, LowDataSettings, "--settings")
+        measured, facts = read_stored(summary, SUMMARY)
+        rows = with_published(measured, protocol, dataset)
         setting = Setting(protocol, dataset, str(rows["backbone_name"].iloc[0]), note=data_note)
-        tables = low_data_tables(rows, read_stored(labels).rows, stored.facts, setting, chosen.by)
+        tables = low_data_tables(rows, read_stored(labels, LABELS)[0], facts, setting, chosen.by)
         write_text(output_csv, rows.to_csv(index=False))
         write_text(output_markdown, to_markdown(tables))
         write_text(output_html, to_html(tables))

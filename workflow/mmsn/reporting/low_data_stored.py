@@ -1,17 +1,18 @@
 """What is kept of models trained on few images: their table and figure are made from it without scoring again."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
 import pyarrow as pa
 
-from mmsn.errors import UserError
-from mmsn.files import read_table, write_table
-from mmsn.reporting.low_data import MeasuredSubsets, summarise_subsets
+from mmsn.evaluation.settings import LowDataSettings
+from mmsn.files import write_table
+from mmsn.reporting.low_data import MeasuredSubsets, measure_subsets, summarise_subsets
 from mmsn.reporting.low_data_draws import replicates_of_draws
 from mmsn.reporting.low_data_intervals import with_intervals
+from mmsn.reporting.reader import Reader
+from mmsn.reporting.runs import RunDescription
 from mmsn.reporting.schemas import METRICS, Facts, required, table_of
 from mmsn.reporting.settings import StatisticsSettings
 
@@ -48,46 +49,40 @@ LABELS: Final = pa.schema(
         required("excluded", pa.string()),  # empty, or why the label does not count
     ]
 )
-"""One row a model and label."""
+"""One row a model and label; of all training images, share 1 and draw 0, too."""
 
 
-@dataclass(frozen=True)
-class Stored:
-    """A file of ours, read."""
-
-    rows: pd.DataFrame
-    facts: Facts
-
-
-def store_subsets(
-    measured: MeasuredSubsets, statistics: StatisticsSettings, summary: Path, labels: Path, replicates: Path
+def measure_and_store(
+    runs: Sequence[RunDescription],
+    subsets: str,
+    settings: LowDataSettings,
+    statistics: StatisticsSettings,
+    outputs: tuple[Path, Path, Path],
+    threads: int | None = None,
 ) -> None:
-    """Write `SUMMARY`, `LABELS` and `low_data_draws.REPLICATES` of subsets that were resampled.
+    """Score all subsets, and the runs with all training images: `SUMMARY`, `LABELS` and `low_data_draws.REPLICATES`.
+
+    Args:
+        runs: their `predictions` are those with all training images.
+        subsets: path of a run's predictions of a subset, with `{run}`, `{percent}` and `{draw}`.
+        settings: shares and draws.
+        statistics: of the resamples, and the reference method.
+        outputs: the three files.
+        threads: as many as this process may use when None.
 
     Raises:
-        UserError: when no label is left of a share.
+        UserError: predictions that are damaged or of another test set, or no label is left of a share.
     """
+    few = [run.model_copy(update={"predictions": Path(subsets.replace("{run}", run.id))}) for run in runs]
+    measured = measure_subsets(
+        few, settings.shares, settings.draws, statistics.baseline, Reader().read, statistics, threads, runs
+    )
     rows = with_intervals(summarise_subsets(measured.labels), measured, statistics.baseline, statistics.level)
+    labels = [*measured.labels.to_dict("records"), *measured.whole.to_dict("records")]
+    tables = table_of(rows.to_dict("records"), SUMMARY), table_of(labels, LABELS), replicates_of_draws(measured)
     metadata = _facts(measured, statistics).metadata()
-    tables = {
-        summary: table_of(rows.to_dict("records"), SUMMARY),
-        labels: table_of(measured.labels.to_dict("records"), LABELS),
-        replicates: replicates_of_draws(measured),
-    }
-    for path, table in tables.items():
+    for path, table in zip(outputs, tables, strict=True):
         write_table(path, table.replace_schema_metadata(metadata))
-
-
-def read_stored(path: Path) -> Stored:
-    """A file that `store_subsets` wrote.
-
-    Raises:
-        UserError: there is none, or it is another file.
-    """
-    if not path.exists():
-        raise UserError(f"{path} does not exist; make it first or mend the path")
-    table = read_table(path)
-    return Stored(table.to_pandas(), Facts.of(table, str(path)))
 
 
 def _facts(measured: MeasuredSubsets, statistics: StatisticsSettings) -> Facts:

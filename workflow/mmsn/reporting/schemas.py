@@ -3,11 +3,14 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
+import pandas as pd
 import pyarrow as pa
 
 from mmsn.errors import UserError
+from mmsn.files import read_table
 from mmsn.lineage import TEST_SET
 
 Metric: TypeAlias = Literal["auroc", "auprc"]
@@ -121,6 +124,25 @@ class Facts:
         if stored is None:
             raise UserError(f"{source}: not a table of `report statistics`; run that first")
         return cls(**json.loads(stored))
+
+
+def read_stored(path: Path, schema: pa.Schema) -> tuple[pd.DataFrame, Facts]:
+    """A file of statistics, and what its metadata say.
+
+    Args:
+        path: of the file.
+        schema: its columns.
+
+    Raises:
+        UserError: there is none, or it is another file.
+    """
+    if not path.exists():
+        raise UserError(f"{path} does not exist; make it first or mend the path")
+    table = read_table(path)
+    facts = Facts.of(table, str(path))
+    if missing := [name for name in schema.names if name not in table.column_names]:
+        raise UserError(f"{path}: column {missing[0]} is missing, so it is another file of statistics; mend the path")
+    return table.to_pandas(), facts
 
 
 def table_of(rows: Iterable[Mapping[Any, Any]], schema: pa.Schema) -> pa.Table:

@@ -1,6 +1,6 @@
 """All runs of one protocol, data set and backbone -> the summary and the per-label table."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from mmsn.console import logger, progress
 from mmsn.errors import UserError
 from mmsn.reporting.comparisons import LabelComparisons, compare, holm_within
 from mmsn.reporting.predictions import Predictions, check_same_test_set, check_same_training, refuse_empty
+from mmsn.reporting.reader import Reader
 from mmsn.reporting.replicates import replicates_table
 from mmsn.reporting.runs import RunDescription, in_paper_order
 from mmsn.reporting.schemas import LABELS, METRICS, SUMMARY, Facts, Metric, table_of
@@ -64,6 +65,16 @@ def summarise(
     metadata = facts.metadata() | test_set.split.metadata
     replicates = replicates_table(entry for entry in entries if isinstance(entry, Scored))
     return Statistics(*(table.replace_schema_metadata(metadata) for table in (summary, labels, replicates)))
+
+
+def judged(runs: Sequence[RunDescription]) -> Iterator[tuple[RunDescription, Predictions]]:
+    """Runs whose predictions exist; the others are named and keep an empty row in the tables."""
+    reader = Reader()
+    for run in progress(runs, "runs scored"):
+        if run.predictions.exists():
+            yield run, reader.read(run.predictions)
+        else:
+            logger.warning("%s has no predictions (%s): its row stays empty", run.id, run.predictions)
 
 
 def _score_all(

@@ -1,6 +1,6 @@
 """One encoder judged in several ways: each way beside another one of the same encoder, or beside the record alone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -8,9 +8,11 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import Field
 
+from mmsn.console import progress
 from mmsn.errors import UserError
 from mmsn.reporting.comparisons import holm_within
 from mmsn.reporting.predictions import Predictions, check_same_test_set, check_same_training, refuse_empty
+from mmsn.reporting.reader import Reader
 from mmsn.reporting.runs import RunDescription
 from mmsn.reporting.schemas import METRICS, Facts, Metric, required
 from mmsn.reporting.scoring import Scored, Scorer, mean_over_seeds
@@ -50,6 +52,13 @@ class VariantRun(RunDescription):
     """Which rows of its predictions are its own, where they have those of several readings."""
     against: dict[str, str] = Field(default_factory=dict)
     """What it is compared with, as the table names it -> that one's `key`."""
+
+
+def judged_variants(runs: Sequence[VariantRun]) -> Iterator[tuple[VariantRun, Predictions]]:
+    """Every run with the predictions that are its own."""
+    reader = Reader()
+    for run in progress(runs, "runs scored"):
+        yield run, reader.read(run.predictions, run.reading)
 
 
 def measure_variants(

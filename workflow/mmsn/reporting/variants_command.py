@@ -1,8 +1,7 @@
 """`mmsn report variant...`: one encoder judged in several ways -> statistics -> tables."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 from pydantic import ValidationError
@@ -10,12 +9,8 @@ from pydantic import ValidationError
 from mmsn import console
 from mmsn.config_errors import explain
 from mmsn.errors import UserError
-from mmsn.files import read_table, write_table, write_text
+from mmsn.files import write_table, write_text
 from mmsn.reporting.settings import StatisticsSettings
-
-if TYPE_CHECKING:
-    from mmsn.reporting.predictions import Predictions
-    from mmsn.reporting.variants import VariantRun
 
 _LATER: Final = (
     "Death in hospital, and intensive care by the calendar day, may be known only after the radiograph: sets with them "
@@ -61,9 +56,9 @@ def variant_statistics(
     def work() -> None:
         from mmsn.reporting.runs import parse_runs
         from mmsn.reporting.schemas import table_of
-        from mmsn.reporting.variants import VARIANTS, VariantRun, measure_variants
+        from mmsn.reporting.variants import VARIANTS, VariantRun, judged_variants, measure_variants
 
-        rows, facts = measure_variants(_judged(parse_runs(runs, VariantRun)), _settings(settings), threads)
+        rows, facts = measure_variants(judged_variants(parse_runs(runs, VariantRun)), _settings(settings), threads)
         write_table(output, table_of(rows.to_dict("records"), VARIANTS).replace_schema_metadata(facts.metadata()))
 
     raise typer.Exit(console.run(work, log))
@@ -85,15 +80,13 @@ def variants(
     def work() -> None:
         from mmsn.reporting.captions import dataset_name
         from mmsn.reporting.layout import to_html, to_latex, to_markdown
-        from mmsn.reporting.schemas import Facts
+        from mmsn.reporting.schemas import read_stored
+        from mmsn.reporting.variants import VARIANTS
         from mmsn.reporting.variants_table import variants_tables
 
         if about not in _ABOUT:
             raise UserError(f"--about: {about!r} is none of {', '.join(_ABOUT)}")
-        if not measured.exists():
-            raise UserError(f"{measured} does not exist; make it first or mend the path")
-        stored = read_table(measured)
-        rows, facts = stored.to_pandas(), Facts.of(stored, str(measured))
+        rows, facts = read_stored(measured, VARIANTS)
         what, sentences = _ABOUT[about]
         title = f"{rows['backbone_name'].iloc[0]} on {dataset_name(dataset)}: {what}"
         tables = variants_tables(rows, facts, title, sentences, data_note)
@@ -103,14 +96,6 @@ def variants(
         write_text(output_html, to_html(tables))
 
     raise typer.Exit(console.run(work, log))
-
-
-def _judged(runs: list["VariantRun"]) -> Iterator[tuple["VariantRun", "Predictions"]]:
-    from mmsn.reporting.reader import Reader
-
-    reader = Reader()
-    for run in console.progress(runs, "runs scored"):
-        yield run, reader.read(run.predictions, run.reading)
 
 
 def _settings(text: str) -> StatisticsSettings:
