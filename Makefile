@@ -47,7 +47,7 @@ demo: .venv/installed
 	@echo "Which file is what: results/README.md"
 
 test: .venv/installed
-	@echo "The tests: 11 minutes on two cores, 5 more where a real Slurm may be brought up (SLURM=no: without), 2 of lint."
+	@echo "The tests: 11 minutes on two cores, 6 more where a real Slurm may be brought up (SLURM=no: without), 2 of lint."
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/slurm $(PYTEST)
 	@bash tests/slurm/run.sh
 	@$(MAKE) --no-print-directory lint

@@ -127,9 +127,9 @@ class Pretraining:
 
     def at_work(self) -> str:
         """Wait until a new job trains the model and has saved more than its forerunner; its id."""
-        saved = self.epoch()
+        saved = self._epoch()
         job = until(lambda: self._running(), f"{self.method} does not run", self.study)
-        until(lambda: (self.epoch() or 0) > (saved or 0), f"{self.method} saves nothing", self.study)
+        until(lambda: (self._epoch() or 0) > (saved or 0), f"{self.method} saves nothing", self.study)
         self._seen.add(_start(job))
         return job["JobId"]
 
@@ -144,8 +144,7 @@ class Pretraining:
         new = [job for job in running if _start(job) not in self._seen]
         return new[0] if new else None
 
-    def epoch(self) -> int | None:
-        """The last one that the checkpoint holds."""
+    def _epoch(self) -> int | None:
         said = checkpoint_standing(str(self._checkpoint)) or ""
         found = re.search(r"epoch (\d+)", said)
         return int(found[1]) if found else None
