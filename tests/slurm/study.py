@@ -127,8 +127,8 @@ class Pretraining:
 
     def at_work(self) -> str:
         """Wait until a new job trains the model and has saved more than its forerunner; its id."""
-        saved = self._epoch()
         job = until(lambda: self._running(), f"{self.method} does not run", self.study)
+        saved = self._epoch()  # not before: a forerunner that is ended by its time limit still saves
         until(lambda: (self._epoch() or 0) > (saved or 0), f"{self.method} saves nothing", self.study)
         self._seen.add(_start(job))
         return job["JobId"]
