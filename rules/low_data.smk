@@ -109,7 +109,7 @@ rule low_data_table:
     params:
         settings=as_json(STUDY.low_data.model_dump(mode="json", include={"by"})),
         note=lambda wildcards: linear_note(wildcards.protocol),
-        code=code_digest("reporting.low_data_table", "reporting.low_data_stored"),
+        code=code_digest("reporting.low_data_command"),
     message:
         "Writing the table of {wildcards.protocol} with few training images, {wildcards.backbone}"
     shell:
